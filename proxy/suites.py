@@ -1,0 +1,53 @@
+"""Suites: named held-out sets with weights. The suite is the objective, so its content is its fingerprint."""
+
+import math
+from collections.abc import Mapping
+
+from pydantic import Field, model_validator
+
+from proxy.fingerprints import fingerprint
+from proxy.recipes import Name, Specification
+
+
+class ValidationSet(Specification):
+    """One held-out corpus. `cluster_field` names the document field that says which file or page it came from."""
+
+    name: Name
+    corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    cluster_field: str | None = None
+
+
+class Suite(Specification):
+    """Named, versioned sets; the suite score is the weighted mean of the sets' bits per byte."""
+
+    name: Name
+    sets: tuple[ValidationSet, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Suite":
+        names = [part.name for part in self.sets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"set names repeat: {names}")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """Normalised weight of each set, by its name."""
+        total = math.fsum(part.weight for part in self.sets)
+        return {part.name: part.weight / total for part in self.sets}
+
+
+def fingerprint_suite(suite: Suite, corpus_fingerprints: Mapping[str, str]) -> str:
+    """Content address: set names, contents, shares and clusters; not the suite's own name."""
+    shares = suite.shares()
+    return fingerprint(
+        [
+            {
+                "name": part.name,
+                "corpus": corpus_fingerprints[part.corpus],
+                "share": round(shares[part.name], 12),
+                "cluster_field": part.cluster_field,
+            }
+            for part in sorted(suite.sets, key=lambda part: part.name)
+        ]
+    )

@@ -1,0 +1,51 @@
+"""The only module that reads the environment: every setting is `FORETASTE_…`, with a default that works.
+
+The defaults describe the embedded deployment: one machine, a SQLite file, Valkey from its wheel.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All paths are made absolute; an unreadable value is an error that names the variable."""
+
+    model_config = SettingsConfigDict(env_prefix="FORETASTE_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default=Path("var/foretaste"), description="database file, artifacts, logs")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in data_dir")
+    broker_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis or Valkey")
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8321, ge=0, le=65535)
+    threads: int = Field(default=0, ge=0, description="cores a worker owns; 0: all it may use")
+    cohort_runs: int = Field(default=64, ge=1, description="most runs one child process trains")
+    lease_seconds: float = Field(default=60.0, gt=0, description="a worker silent for so long has lost its runs")
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
+    reconcile_seconds: float = Field(default=15.0, gt=0, description="how often forgotten work is looked for")
+    max_attempts: int = Field(default=3, ge=1, description="a run that failed so often is given up")
+    compile: bool = Field(default=True, description="torch.compile where a C++ compiler is found")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """SQLite in the data folder unless a URL is given."""
+        return self.database_url or f"sqlite:///{(self.data_dir.resolve() / 'foretaste.db')}"
+
+    @property
+    def artifact_dir(self) -> Path:
+        """Where indices, tokens, checkpoints and losses lie."""
+        return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def owned_threads(self) -> int:
+        """Cores this worker may use."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

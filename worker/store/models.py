@@ -1,0 +1,315 @@
+"""The tables. The database is the truth; the broker only rings the bell.
+
+Identifiers are a short prefix and 32 hex digits. Times are UTC. Specifications are stored as the JSON the user's
+words were parsed into, beside the fingerprint that names their content.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from worker.store.states import State
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in Python on every database; SQLite stores no zone, so it is put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - read once by SQLAlchemy's metaclass
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        State: String(16),
+    }
+
+
+def utc_now() -> datetime:
+    """Now, aware."""
+    return datetime.now(UTC)
+
+
+def new_id(prefix: str) -> Callable[[], str]:
+    """A column default: `prefix_` and 32 hex digits."""
+    return lambda: f"{prefix}_{uuid.uuid4().hex}"
+
+
+class ApiKey(Base):
+    """Writes need one. Only the hash is kept; the key is shown once."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("key"))
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    revoked_at: Mapped[datetime | None]
+
+
+class LeasedMixin:
+    """Work a worker claims: `attempt` is the fencing token, counted at each claim."""
+
+    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED, index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    lease_expires_at: Mapped[datetime | None]
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Job(LeasedMixin, Base):
+    """Durable long work that is not training: `register_corpus`, `train_tokenizer`, `score_run`."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("job"))
+    kind: Mapped[str] = mapped_column(String(40))
+    payload: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any] | None]
+
+
+class Corpus(Base):
+    """One revision of a named corpus; counts and fingerprint are there once its job has finished."""
+
+    __tablename__ = "corpora"
+    __table_args__ = (UniqueConstraint("name", "revision"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("cor"))
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    revision: Mapped[int]
+    uri: Mapped[str] = mapped_column(Text)
+    text_field: Mapped[str] = mapped_column(String(100), default="text")
+    fields: Mapped[list[Any]] = mapped_column(default=list)
+    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED)
+    error: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[str | None] = mapped_column(String(64), index=True)
+    documents: Mapped[int | None]
+    characters: Mapped[int | None]
+    text_bytes: Mapped[int | None]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Tokenizer(Base):
+    """A tokenizer.json in the artifact folder, named by its fingerprint."""
+
+    __tablename__ = "tokenizers"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("tok"))
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED)
+    error: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[str | None] = mapped_column(String(64), index=True)
+    vocabulary: Mapped[int | None]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Suite(Base):
+    """One version of a named suite."""
+
+    __tablename__ = "suites"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("sui"))
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    version: Mapped[int]
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Protocol(Base):
+    """One version of a named protocol."""
+
+    __tablename__ = "protocols"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("pro"))
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    version: Mapped[int]
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    cohort_key: Mapped[str] = mapped_column(String(64))
+    learning_rate: Mapped[float]
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Recipe(Base):
+    """A training mixture, content-addressed: the same content again is the same row."""
+
+    __tablename__ = "recipes"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("rec"))
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
+    spec: Mapped[dict[str, Any]]
+    corpora: Mapped[dict[str, Any]]  # each source's `corpus` reference → fingerprint of its content
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Evaluation(Base):
+    """One recipe under one protocol and suite, with its runs. `request_key` makes the same request the same row."""
+
+    __tablename__ = "evaluations"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("eva"))
+    kind: Mapped[str] = mapped_column(String(12))  # proxy | reference
+    recipe_id: Mapped[str] = mapped_column(ForeignKey("recipes.id"), index=True)
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"), index=True)
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"), index=True)
+    seeds: Mapped[int]
+    learning_rates: Mapped[list[Any]]
+    replicate: Mapped[int] = mapped_column(default=0)
+    request_key: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+    recipe: Mapped[Recipe] = relationship()
+    protocol: Mapped[Protocol] = relationship()
+    suite: Mapped[Suite] = relationship()
+    runs: Mapped[list["Run"]] = relationship(secondary="evaluation_runs", order_by="Run.learning_rate, Run.seed")
+
+
+class Run(LeasedMixin, Base):
+    """One training. `fingerprint` is unique: the same run is never trained twice."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_claim", "state", "cohort_key"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("run"))
+    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
+    recipe_id: Mapped[str] = mapped_column(ForeignKey("recipes.id"), index=True)
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"), index=True)
+    cohort_key: Mapped[str] = mapped_column(String(64))
+    sweep: Mapped[str | None] = mapped_column(String(64), index=True)  # rates compared while they train
+    learning_rate: Mapped[float]
+    seed: Mapped[int]
+    replicate: Mapped[int] = mapped_column(default=0)
+    result: Mapped[dict[str, Any] | None]  # losses, tokens/s, plan, environment: worker.cohorts.messages
+    checkpoint: Mapped[str | None] = mapped_column(Text)  # artifact path
+
+    recipe: Mapped[Recipe] = relationship()
+    protocol: Mapped[Protocol] = relationship()
+
+
+class EvaluationRun(Base):
+    """Runs are shared: several evaluations may need the same one."""
+
+    __tablename__ = "evaluation_runs"
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True, index=True)
+
+
+class RunScore(Base):
+    """A run scored on a suite. Per-document losses lie in the artifact (npz)."""
+
+    __tablename__ = "run_scores"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"), primary_key=True)
+    score: Mapped[float]  # bits per byte, weighted over the sets
+    sets: Mapped[dict[str, Any]]  # bits per byte of each set
+    gates: Mapped[list[Any]]
+    artifact: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Reference(Base):
+    """One large-scale result of a recipe. Labels are computed from all rows of a set, never declared."""
+
+    __tablename__ = "references"
+    __table_args__ = (UniqueConstraint("request_key"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("ref"))
+    reference_set: Mapped[str] = mapped_column(String(100), index=True)
+    recipe_id: Mapped[str] = mapped_column(ForeignKey("recipes.id"), index=True)
+    metric: Mapped[str] = mapped_column(String(100))
+    direction: Mapped[str] = mapped_column(String(6))  # lower | higher
+    unit: Mapped[str] = mapped_column(String(40), default="")
+    value: Mapped[float | None]  # None: this rate was given up early
+    stopped_early: Mapped[bool] = mapped_column(default=False)
+    learning_rate: Mapped[float | None]
+    hyperparameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seed: Mapped[int | None]
+    parameters: Mapped[int]
+    tokens: Mapped[int]
+    source: Mapped[str] = mapped_column(Text, default="")
+    evaluation_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
+    request_key: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    recipe: Mapped[Recipe] = relationship()
+
+
+class Leaderboard(Base):
+    """A snapshot; the newest of a (protocol, suite) is what people read. Never overwritten."""
+
+    __tablename__ = "leaderboards"
+    __table_args__ = (Index("ix_leaderboards_newest", "protocol_id", "suite_id", "created_at"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("lea"))
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
+    evidence: Mapped[str] = mapped_column(String(64))  # fingerprint of what it was computed from
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Agreement(Base):
+    """A snapshot of how a leaderboard agrees with a reference set. Never overwritten: its history is shown."""
+
+    __tablename__ = "agreements"
+    __table_args__ = (Index("ix_agreements_newest", "protocol_id", "suite_id", "reference_set", "created_at"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("agr"))
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
+    reference_set: Mapped[str] = mapped_column(String(100))
+    evidence: Mapped[str] = mapped_column(String(64))
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Schedule(Base):
+    """A cron rule (UTC) that re-evaluates a selection of recipes under a protocol's newest version."""
+
+    __tablename__ = "schedules"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("sch"))
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    cron: Mapped[str] = mapped_column(String(100))
+    protocol: Mapped[str] = mapped_column(String(100))  # by name: its newest version at each firing
+    suite: Mapped[str] = mapped_column(String(100))
+    seeds: Mapped[int]
+    tags: Mapped[dict[str, Any]] = mapped_column(default=dict)  # recipes that carry all of these; {} means all
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ScheduleSlot(Base):
+    """One firing. The unique pair makes two beats fire once."""
+
+    __tablename__ = "schedule_slots"
+    __table_args__ = (UniqueConstraint("schedule_id", "slot"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("slo"))
+    schedule_id: Mapped[str] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    slot: Mapped[str] = mapped_column(String(60))  # the due minute, ISO 8601; or `trigger:` and a unique id
+    submitted: Mapped[list[Any]] = mapped_column(default=list)  # evaluations this firing created
+    reused: Mapped[list[Any]] = mapped_column(default=list)  # evaluations that were already there
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
