@@ -237,7 +237,7 @@ class RunScore(Base):
 class Reference(Base):
     """One large-scale result of a recipe. Labels are computed from all rows of a set, never declared."""
 
-    __tablename__ = "references"
+    __tablename__ = "reference_results"
     __table_args__ = (UniqueConstraint("request_key"),)
     id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("ref"))
     reference_set: Mapped[str] = mapped_column(String(100), index=True)
