@@ -1,0 +1,55 @@
+# Two commands matter: `make demo` and `make test`. Everything else is optional.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+# Where pip would fetch a CUDA build and you want the CPU one: TORCH_INDEX=<index of CPU wheels>.
+TORCH_INDEX ?=
+QUICK ?=
+KEEP ?=
+CORPORA ?=
+
+.PHONY: demo test install lint types imports unit up study-small lock clean
+
+install: $(VENV)/.installed
+
+# torch comes first and alone, so that nothing else pulls in a build of several gigabytes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Foretaste needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/foretaste demo $(if $(QUICK),--quick) $(if $(KEEP),--keep)
+
+up: install
+	$(BIN)/foretaste up
+
+test: install lint types imports unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+unit: install
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report= -ra
+	$(BIN)/coverage report
+
+# A study on real corpora: CORPORA is a folder of <domain>.jsonl.zst with a validation/ folder beside them.
+study-small: install
+	$(BIN)/foretaste study-small $(CORPORA)
+
+lock: install
+	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) var dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

@@ -1,0 +1,107 @@
+"""The Python client of our own HTTP interface; the CLI and the demo use nothing else.
+
+Every problem+json answer becomes a `ProblemError` whose text names the fields and their values.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from proxy.errors import ForetasteError
+
+Resource = dict[str, Any]
+
+
+class ProblemError(ForetasteError):
+    """The service refused a request and said why."""
+
+    title = "Refused by the service"
+
+    def __init__(self, problem: Mapping[str, Any], status: int) -> None:
+        self.problem, self.status = dict(problem), status
+        super().__init__(_describe(problem, status))
+
+
+class UnreachableError(ForetasteError):
+    """No service answers at the address."""
+
+    title = "Service unreachable"
+
+
+def _describe(problem: Mapping[str, Any], status: int) -> str:
+    lines = [f"{problem.get('title', 'error')} ({status}): {problem.get('detail', '')}".rstrip(": ")]
+    lines += [
+        f"  {error.get('pointer') or '/'}: {error.get('detail', '')} (got {error.get('value')!r})"
+        for error in problem.get("errors") or ()
+    ]
+    return "\n".join(lines)
+
+
+class Client:
+    """Talks to one service. `key` is needed for writes only."""
+
+    def __init__(self, url: str, key: str | None = None, timeout_seconds: float = 30.0) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request; raises ProblemError for every answer of 400 and above."""
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise UnreachableError(f"{self._http.base_url} does not answer: {error}") from error
+        if response.is_error:
+            raise ProblemError(_problem_of(response), response.status_code)
+        return response
+
+    def get(self, path: str, **query: Any) -> Resource:
+        """One resource as JSON; query values of None are left out."""
+        params = {name: value for name, value in query.items() if value is not None}
+        resource: Resource = self.request("GET", path, params=params).json()
+        return resource
+
+    def post(self, path: str, body: object | None = None) -> Resource:
+        """Creates or finds; the answer is the resource."""
+        resource: Resource = self.request("POST", path, json=body).json()
+        return resource
+
+    def delete(self, path: str) -> None:
+        """Deletes or cancels."""
+        self.request("DELETE", path)
+
+    def items(self, path: str, **query: Any) -> Iterator[Resource]:
+        """All pages of a list, one resource after the other."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, cursor=cursor, **query)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def wait(self, path: str, poll_seconds: float = 0.5, seen: Callable[[Resource], None] | None = None) -> Resource:
+        """Polls a resource with a `state` until it is final; raises ProblemError if it failed."""
+        while True:
+            resource = self.get(path)
+            if seen:
+                seen(resource)
+            if resource["state"] == "failed":
+                detail = f"{path} failed: {resource.get('error')}"
+                raise ProblemError({"title": "Work failed", "detail": detail}, 409)
+            if resource["state"] not in ("queued", "running"):
+                return resource
+            time.sleep(poll_seconds)
+
+
+def _problem_of(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        problem = response.json()
+    except ValueError:
+        return {"title": response.reason_phrase, "detail": response.text[:500]}
+    return problem if isinstance(problem, dict) else {"detail": str(problem)}

@@ -1,0 +1,125 @@
+"""`make demo` and `make study-small`: start the service, run the experiment, print and write what came out."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from api.client import Client, Resource
+from api.demo.corpora import write_corpora
+from api.demo.experiment import Experiment, StandardRate, TrainingCorpus
+from api.demo.recipes import FULL, QUICK, Size
+from api.demo.report import build_report, write_report
+from api.demo.study import study_corpora, study_size
+from api.pictures import draw_agreement
+from api.tables import agreement_table, leaderboard_table
+from api.up import Stack, key_path, running_stack
+from worker.settings import get_settings
+
+
+def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> None:
+    """The main job on text that every installation has; starts from nothing each time."""
+    started_at = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    console.rule("1  Corpora out of the installed packages")
+    corpora = [
+        TrainingCorpus(name=corpus.name, path=corpus.path, held_out=corpus.held_out)
+        for corpus in write_corpora(folder / "corpora")
+    ]
+    size = QUICK if is_quick else FULL
+    _run(folder=folder, label="demo", size=size, corpora=corpora, console=console, started_at=started_at, keep=keep)
+
+
+def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
+    """The same job on a folder of real corpora; what a killed study had finished is not trained again."""
+    started_at = time.monotonic()
+    found = study_corpora(corpora)
+    size = study_size([corpus.name for corpus in found])
+    _run(folder=folder, label="study", size=size, corpora=found, console=console, started_at=started_at, keep=False)
+
+
+def _run(
+    *,
+    folder: Path,
+    label: str,
+    size: Size,
+    corpora: Sequence[TrainingCorpus],
+    console: Console,
+    started_at: float,
+    keep: bool,
+) -> None:
+    console.rule("2  Service: database, broker, API, worker, schedules")
+    settings = get_settings().model_copy(update={"data_dir": folder / "service", "api_port": 0})
+    with running_stack(settings) as stack:
+        console.print(f"  {stack.url}   logs in {folder / 'service' / 'logs'}")
+        client = Client(stack.url, key_path(settings).read_text().strip())
+        experiment = Experiment(client=client, console=console, size=size, label=label)
+        standard = _train(experiment, corpora)
+        references = experiment.register_references()
+        extra = {"standard_rate": _describe(standard), "schedule": _schedule(experiment)}
+        _show(experiment, references, folder)
+        report = build_report(experiment, time.monotonic() - started_at, extra)
+        write_report(report, folder / "report.json")
+        console.print(f"\n{folder / 'report.json'} written after {report['wall_seconds']:.0f} s.")
+        _leave(stack, console, keep)
+
+
+def _train(experiment: Experiment, corpora: Sequence[TrainingCorpus]) -> StandardRate:
+    console, size = experiment.console, experiment.size
+    console.rule("3  Registration over HTTP")
+    experiment.register_data(corpora)
+    experiment.register_recipes()
+    console.rule("4  The proxy's own optimum, by measurement")
+    standard = experiment.find_standard_rate()
+    for anchor, sweep in standard.sweeps.items():
+        console.print(f"  {anchor:<14}" + "   ".join(f"{rate:.1e}: {score:.3f}" for rate, score in sweep.items()))
+    edge = "" if standard.is_interior else "  [yellow](at the edge of the ladder)[/]"
+    console.print(f"  standard rate {standard.rate:.2e}{edge}; reduced rate {standard.rate * size.reduction:.2e}")
+    experiment.register_protocols(standard.rate)
+    console.rule(f"5  {len(size.recipes)} recipes: reduced, standard" + (", references" if size.with_references else ""))
+    experiment.evaluate()
+    return standard
+
+
+def _describe(standard: StandardRate) -> dict[str, Any]:
+    return {"rate": standard.rate, "is_interior": standard.is_interior, "sweeps": standard.sweeps}
+
+
+def _schedule(experiment: Experiment) -> dict[str, int]:
+    slot = experiment.trigger_schedule()
+    submitted, reused = len(slot["submitted"]), len(slot["reused"])
+    experiment.console.print(
+        f"\nSchedule fired: {submitted} evaluations submitted, {reused} already there, nothing trained twice."
+    )
+    return {"submitted": submitted, "reused": reused}
+
+
+def _show(experiment: Experiment, references: list[Resource], folder: Path) -> None:
+    console = experiment.console
+    console.rule("6  Leaderboard (reduced rate) and agreement")
+    console.print(leaderboard_table(experiment.leaderboard("reduced")))
+    if not experiment.size.with_references:
+        return
+    labels = [reference["label"] for reference in references]
+    console.print("Reference labels: " + ", ".join(f"{label} {labels.count(label)}" for label in sorted(set(labels))))
+    bodies = [experiment.agreement(name) for name in ("reduced", "standard")]
+    console.print(agreement_table(bodies))
+    draw_agreement(bodies, folder / "agreement.png")
+    console.print(f"Picture: {folder / 'agreement.png'}")
+
+
+def _leave(stack: Stack, console: Console, keep: bool) -> None:
+    page = f"{stack.url}/"
+    if not keep:
+        console.print(f"The page was at {page}; `foretaste demo --keep` (make demo KEEP=1) leaves it running.")
+        return
+    console.print(f"The page: [bold]{page}[/]   Ctrl-C stops everything.")
+    try:
+        while True:
+            stack.tend()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        console.print("Stopping.")

@@ -1,0 +1,58 @@
+"""A small study on a folder of corpora: mixtures over its domains, each left out or emphasised in turn.
+
+The folder holds `<domain>.jsonl.zst` (or .gz, plain, .parquet) for training and `validation/` with files of the
+same names. Validation files under `SMALLEST_HELD_OUT_BYTES` are left out of the suite: too small for a stable loss.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from api.demo.experiment import TrainingCorpus
+from api.demo.recipes import FULL, Size
+from proxy.errors import InvalidInputError
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+SMALLEST_HELD_OUT_BYTES = 20_000
+SMALLEST_NUMBER_OF_DOMAINS = 4
+
+
+def study_corpora(folder: Path) -> list[TrainingCorpus]:
+    """Every domain of the folder; InvalidInputError names the folder if there are too few."""
+    paths = sorted(path for path in folder.glob("*") if path.name.endswith(SUFFIXES))
+    found = [_corpus(folder, path) for path in paths]
+    if sum(corpus.held_out is not None for corpus in found) < SMALLEST_NUMBER_OF_DOMAINS:
+        raise InvalidInputError.at(
+            "CORPORA",
+            str(folder),
+            f"needs at least {SMALLEST_NUMBER_OF_DOMAINS} files <domain>{{{','.join(SUFFIXES)}}} with counterparts in "
+            f"validation/; found {[path.name for path in paths]}",
+        )
+    return found
+
+
+def _corpus(folder: Path, path: Path) -> TrainingCorpus:
+    held_out = folder / "validation" / path.name
+    is_usable = held_out.exists() and held_out.stat().st_size >= SMALLEST_HELD_OUT_BYTES
+    name = path.name.split(".", 1)[0].replace("_", "-")
+    return TrainingCorpus(name=name, path=path, held_out=held_out if is_usable else None)
+
+
+def study_size(domains: list[str]) -> Size:
+    """Recipes over the domains: all even, one left out (three of them), one at half (each of the first six), one alone."""
+    recipes = [_mixture("even", {domain: 1.0 for domain in domains})]
+    recipes += [_mixture(f"no-{left}", {d: 1.0 for d in domains if d != left}) for left in domains[::4][:3]]
+    recipes += [_mixture(f"half-{domain}", _half(domains, domain)) for domain in domains[:6]]
+    recipes += [_mixture(f"only-{domains[0]}", {domains[0]: 1.0})]
+    return replace(FULL, recipes=tuple(recipes), anchors=("even", f"half-{domains[1]}"))
+
+
+def _half(domains: list[str], favourite: str) -> dict[str, float]:
+    rest = 0.5 / (len(domains) - 1)
+    return {domain: 0.5 if domain == favourite else rest for domain in domains}
+
+
+def _mixture(name: str, weights: dict[str, float]) -> dict[str, Any]:
+    sources = [{"corpus": corpus, "weight": weight, "max_epochs": 4} for corpus, weight in weights.items()]
+    axis = "corpora" if name.startswith(("no-", "only-")) else "mixture"
+    return {"name": name, "tags": {"axis": axis}, "sources": sources}
