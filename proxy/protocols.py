@@ -124,7 +124,7 @@ def fingerprint_protocol(protocol: Protocol) -> str:
     return fingerprint(protocol.model_dump(mode="json", exclude={"name"}))
 
 
-def fingerprint_run(  # noqa: PLR0913 - the six things that make a run, and nothing else
+def fingerprint_run(
     *,
     recipe_fingerprint: str,
     protocol: Protocol,

@@ -1,0 +1,80 @@
+"""Byte-level BPE: trained by us, or a team's own tokenizer.json. Its fingerprint is part of the protocol."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from proxy.errors import InvalidInputError
+from proxy.fingerprints import fingerprint
+
+END_OF_TEXT = "<|endoftext|>"
+KNOWN_ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "[EOS]", "<eos>")
+SMALLEST_VOCABULARY = 257  # every byte and the end of text
+
+TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> str:
+    """The tokenizer.json of a byte-level BPE; deterministic in texts and vocabulary."""
+    if vocabulary < SMALLEST_VOCABULARY:
+        raise InvalidInputError.at("/vocabulary", vocabulary, f"needs at least {SMALLEST_VOCABULARY}")
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    content: str = backend.to_str()
+    return content
+
+
+class Tokenizer:
+    """A loaded tokenizer. `vocabulary` counts all ids, the end of text among them."""
+
+    def __init__(self, backend: Backend, content_fingerprint: str, end_of_text: int) -> None:
+        self._backend = backend
+        self.fingerprint = content_fingerprint
+        self.end_of_text = end_of_text
+        self.vocabulary: int = 1 + max(backend.get_vocab(with_added_tokens=True).values())
+
+    @classmethod
+    def from_json(cls, content: str) -> "Tokenizer":
+        """InvalidInputError at /tokenizer for what is no tokenizer.json or has no end-of-text token."""
+        try:
+            parsed = json.loads(content)
+            backend = Backend.from_str(content)
+        except Exception as error:
+            raise InvalidInputError.at("/tokenizer", content[:80], f"is no tokenizer.json: {error}") from error
+        backend.no_padding()
+        backend.no_truncation()
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        for name in KNOWN_ENDS:
+            if name in vocabulary:
+                return cls(backend, fingerprint(parsed), vocabulary[name])
+        raise InvalidInputError.at("/tokenizer", content[:80], f"has no end-of-text token; known are {KNOWN_ENDS}")
+
+    @property
+    def dtype(self) -> type[np.uint16] | type[np.uint32]:
+        """The smallest type that holds every id."""
+        return np.uint16 if self.vocabulary <= 1 << 16 else np.uint32
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
+        """Tokens of each text, without special tokens; uses the library's own threads."""
+        encoded = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._array(one.ids) for one in encoded]
+
+    def _array(self, ids: Sequence[int]) -> TokenArray:
+        return np.asarray(ids, np.uint16) if self.dtype is np.uint16 else np.asarray(ids, np.uint32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of tokens; the end of text is left out."""
+        text: str = self._backend.decode(list(ids))
+        return text

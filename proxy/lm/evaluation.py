@@ -1,0 +1,43 @@
+"""Scoring held-out documents: summed nats of each, every token once, logits in fp32."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from proxy.data.validation import ScoringWindows
+
+Float64Array = npt.NDArray[np.float64]
+WindowNats = Callable[[Tensor, Tensor], Tensor]
+
+WINDOWS_A_BATCH = 32  # one shape, so that one compilation serves all
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSet:
+    """One held-out set in windows; `text_bytes` of each document, [D]."""
+
+    name: str
+    windows: ScoringWindows
+    text_bytes: npt.NDArray[np.int64]
+    documents: int
+
+
+@torch.no_grad()
+def score_documents(window_nats: WindowNats, scoring_set: ScoringSet, device: torch.device) -> Float64Array:
+    """Summed nats of each document, float64[D]; the last batch is filled up with rows that are not scored."""
+    windows = scoring_set.windows
+    count, context_tokens = windows.inputs_WT.shape
+    nats_D = np.zeros(scoring_set.documents)
+    for start in range(0, count, WINDOWS_A_BATCH):
+        end = min(start + WINDOWS_A_BATCH, count)
+        inputs = np.zeros((WINDOWS_A_BATCH, context_tokens), dtype=np.int64)
+        targets = np.full((WINDOWS_A_BATCH, context_tokens), -1, dtype=np.int64)
+        inputs[: end - start] = windows.inputs_WT[start:end]
+        targets[: end - start] = windows.targets_WT[start:end]
+        nats = window_nats(torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
+        np.add.at(nats_D, windows.document_W[start:end], nats[: end - start].double().cpu().numpy())
+    return nats_D

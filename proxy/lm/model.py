@@ -1,0 +1,124 @@
+"""The proxy: a decoder-only transformer one reads in a sitting.
+
+RMSNorm (Zhang and Sennrich 2019) before each block, rotary positions (Su et al. 2021), causal attention, SwiGLU
+(Shazeer 2020), no biases, the embedding tied to the output layer. Weights are kept in fp32 and cast to the compute
+type where they are used, so updates smaller than 2^-8 of a weight are not lost.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from proxy.protocols import Architecture
+
+ROPE_BASE = 10_000.0
+EMBEDDING_STD = 0.02
+NORM_EPSILON = 1e-6
+
+
+class Block(nn.Module):
+    """One layer: attention, then SwiGLU, each added to the residual stream."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        width, hidden = architecture.width, architecture.hidden
+        self.heads = architecture.heads
+        self.attention_norm = nn.Parameter(torch.ones(width))
+        self.qkv = nn.Parameter(torch.empty(3 * width, width))
+        self.attention_out = nn.Parameter(torch.empty(width, width))
+        self.mlp_norm = nn.Parameter(torch.ones(width))
+        self.gate_up = nn.Parameter(torch.empty(2 * hidden, width))
+        self.down = nn.Parameter(torch.empty(width, hidden))
+
+    def forward(self, x_BTW: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
+        x_BTW = x_BTW + self._attend(normalise(x_BTW, self.attention_norm), cos_TC, sin_TC)
+        gate, up = linear(normalise(x_BTW, self.mlp_norm), self.gate_up).chunk(2, dim=-1)
+        return x_BTW + linear(F.silu(gate) * up, self.down)
+
+    def _attend(self, x_BTW: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
+        B, T, W = x_BTW.shape
+        qkv = linear(x_BTW, self.qkv).view(B, T, 3, self.heads, W // self.heads)
+        q_BHTC, k_BHTC, v_BHTC = qkv.permute(2, 0, 3, 1, 4)
+        q_BHTC, k_BHTC = rotate(q_BHTC, cos_TC, sin_TC), rotate(k_BHTC, cos_TC, sin_TC)
+        mixed_BHTC = F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, is_causal=True)
+        return linear(mixed_BHTC.transpose(1, 2).reshape(B, T, W), self.attention_out)
+
+
+class ProxyModel(nn.Module):
+    """Tokens in, the last hidden state out; `loss` and `token_nats` add the output layer."""
+
+    cos_TC: Tensor
+    sin_TC: Tensor
+
+    def __init__(self, architecture: Architecture, compute_dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.compute_dtype = compute_dtype
+        self.embedding = nn.Parameter(torch.empty(architecture.vocabulary, architecture.width))
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.layers))
+        self.final_norm = nn.Parameter(torch.ones(architecture.width))
+        cos_TC, sin_TC = rotary_table(architecture.context_tokens, architecture.width // architecture.heads)
+        self.register_buffer("cos_TC", cos_TC.to(compute_dtype), persistent=False)
+        self.register_buffer("sin_TC", sin_TC.to(compute_dtype), persistent=False)
+
+    @torch.no_grad()
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Normal weights: σ = 0.02 for the embedding, 1/√fan-in for matrices, those that write to the residual
+        stream divided by √(2 × layers) as in GPT-2. Norm gains are one: the first loss is about ln(vocabulary)."""
+        residual_scale = (2 * self.architecture.layers) ** -0.5
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                parameter.fill_(1.0)
+                continue
+            std = EMBEDDING_STD if name == "embedding" else parameter.shape[1] ** -0.5
+            if name.endswith(("attention_out", "down")):
+                std *= residual_scale
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """Last hidden state, normalised, in the compute type."""
+        x_BTW = F.embedding(tokens_BT, self.embedding).to(self.compute_dtype)
+        T = tokens_BT.shape[1]
+        for block in self.blocks:
+            x_BTW = block(x_BTW, self.cos_TC[:T], self.sin_TC[:T])
+        return normalise(x_BTW, self.final_norm)
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """Logits in fp32, computed in fp32: what evaluation reads."""
+        return F.linear(self.hidden(tokens_BT).float(), self.embedding)
+
+    def loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean nats a token; the output layer's product in the compute type, the softmax in fp32."""
+        logits_BTV = linear(self.hidden(inputs_BT), self.embedding)
+        return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
+
+    def window_nats(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Summed nats of each row's scored targets (−1 is not scored), fp32 logits, [B]."""
+        logits_BTV = self(inputs_BT)
+        nats = F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=-1, reduction="none")
+        return nats.view(targets_BT.shape).sum(dim=1)
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weightᵀ in the type of x."""
+    return F.linear(x, weight.to(x.dtype))
+
+
+def normalise(x_BTW: Tensor, gain_W: Tensor) -> Tensor:
+    """RMSNorm with its statistics in fp32."""
+    x = x_BTW.float()
+    return (x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON) * gain_W).to(x_BTW.dtype)
+
+
+def rotary_table(context_tokens: int, channels: int) -> tuple[Tensor, Tensor]:
+    """cos and sin of position × frequency, each half of the channels repeated, [T, C]."""
+    frequency = ROPE_BASE ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)
+    angle = torch.arange(context_tokens, dtype=torch.float64)[:, None] * frequency
+    angle = torch.cat([angle, angle], dim=-1)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x_BHTC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
+    """Turns each pair of channels (c, c + C/2) by its position's angle."""
+    first, second = x_BHTC.chunk(2, dim=-1)
+    return x_BHTC * cos_TC + torch.cat([-second, first], dim=-1) * sin_TC

@@ -1,0 +1,88 @@
+"""AdamW (Loshchilov and Hutter 2019) over one flat vector of parameters, with gradients clipped by their norm.
+
+All parameters of the model are views of one vector, so that an update is a handful of fused operations whatever the
+number of tensors, and a run's whole state is three vectors that can be copied in and out between members.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from proxy.protocols import AdamW
+
+Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """One run's vectors; `step` counts the updates done."""
+
+    weights_P: Tensor
+    mean_P: Tensor
+    square_P: Tensor
+    step: int = 0
+
+    def copy(self) -> "TrainingState":
+        """Independent of the model that trains on."""
+        return TrainingState(
+            weights_P=self.weights_P.clone(), mean_P=self.mean_P.clone(), square_P=self.square_P.clone(), step=self.step
+        )
+
+    def load(self, other: "TrainingState") -> None:
+        """Overwrites this state in place; the model sees the new weights at once."""
+        self.weights_P.copy_(other.weights_P)
+        self.mean_P.copy_(other.mean_P)
+        self.square_P.copy_(other.square_P)
+        self.step = other.step
+
+    def reset_moments(self) -> None:
+        """As before the first update."""
+        self.mean_P.zero_()
+        self.square_P.zero_()
+        self.step = 0
+
+
+@torch.no_grad()
+def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Makes all parameters views of one vector and their gradients views of another.
+
+    Returns weights, gradients and the decay mask (1 where weight decay applies: matrices), each [P].
+    """
+    parameters = list(model.parameters())
+    weights_P = torch.cat([parameter.flatten() for parameter in parameters])
+    gradients_P = torch.zeros_like(weights_P)
+    mask = [torch.full((parameter.numel(),), float(parameter.ndim >= 2)) for parameter in parameters]
+    start = 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.data = weights_P[start:end].view_as(parameter)
+        parameter.grad = gradients_P[start:end].view_as(parameter)
+        start = end
+    return weights_P, gradients_P, torch.cat(mask).to(weights_P.device)
+
+
+def make_update(settings: AdamW) -> Update:
+    """The update as a function of vectors alone: `scalars` holds rate, 1 − β₁ᵗ and 1 − β₂ᵗ, so that neither a new
+    rate nor a new step compiles anything again. Returns the gradient norm before clipping, and zeroes the gradients."""
+
+    def update(
+        weights_P: Tensor, gradients_P: Tensor, mean_P: Tensor, square_P: Tensor, decay_P: Tensor, scalars: Tensor
+    ) -> Tensor:
+        rate, correction1, correction2 = scalars.unbind()
+        norm: Tensor = torch.linalg.vector_norm(gradients_P)
+        clipped_P = gradients_P * torch.clamp(settings.clip_norm / (norm + 1e-6), max=1.0)
+        mean_P.mul_(settings.beta1).add_(clipped_P * (1 - settings.beta1))
+        square_P.mul_(settings.beta2).add_(clipped_P * clipped_P * (1 - settings.beta2))
+        weights_P.mul_(1 - rate * settings.weight_decay * decay_P)
+        weights_P.sub_(rate * (mean_P / correction1) / ((square_P / correction2).sqrt() + settings.epsilon))
+        gradients_P.zero_()
+        return norm
+
+    return update
+
+
+def scalars_of(settings: AdamW, step: int, rate: float) -> Tensor:
+    """What `update` needs of the step (from 0): float32[3]."""
+    return torch.tensor([rate, 1 - settings.beta1 ** (step + 1), 1 - settings.beta2 ** (step + 1)], dtype=torch.float32)
