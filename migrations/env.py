@@ -1,7 +1,7 @@
 """How Alembic reaches the database: the URL it was given, or the one in the settings.
 
-The whole upgrade is one transaction on SQLite (`BEGIN IMMEDIATE`) and on PostgreSQL (with an advisory lock), so two
-processes that start together upgrade once.
+The whole upgrade is one transaction on SQLite (`BEGIN IMMEDIATE`) and on PostgreSQL (with an advisory lock), so
+two processes that start together upgrade once.
 """
 
 from collections.abc import MutableMapping
@@ -12,7 +12,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 
 from worker.settings import get_settings
-from worker.store.models import Base, UtcDateTime
+from worker.store.models import Base, StateWord, UtcDateTime
 from worker.store.sessions import make_engine
 
 UPGRADE_LOCK = 0x0F02E7A57E  # any number that no other application of the same database uses
@@ -22,6 +22,8 @@ def render_item(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]
     """New scripts name plain SQLAlchemy types: they must not change when ours do."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, StateWord):
+        return "sa.String(length=16)"
     return False
 
 

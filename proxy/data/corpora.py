@@ -7,9 +7,11 @@ Every fault names the field of the registration it belongs to (`/uri`, `/text_fi
 import glob
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +21,8 @@ from proxy.errors import InvalidInputError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 PARQUET_BATCH_ROWS = 1024
+ZSTD_CHUNK_BYTES = 1 << 17  # compressed; text expands a thousandfold at worst, so this bounds what is held
+ZSTD_WINDOW_BYTES = 1 << 31  # `zstd --long=31`, the largest there is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +100,14 @@ def _zstd_lines(raw: IO[bytes]) -> Iterator[bytes]:
     """Lines of a Zstandard file of one or more frames; unlike the library's reader, a truncated frame is an error."""
     left, is_inside = b"", False
     unread = b""
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
-    while chunk := unread or raw.read(1 << 20):
+    decompressor = _zstd_frame()
+    while chunk := unread or raw.read(ZSTD_CHUNK_BYTES):
         is_inside = True
         left += decompressor.decompress(chunk)
         unread = b""
         if decompressor.eof:
             unread = decompressor.unused_data
-            decompressor, is_inside = zstandard.ZstdDecompressor().decompressobj(), False
+            decompressor, is_inside = _zstd_frame(), False
         *lines, left = left.split(b"\n")
         yield from lines
     if is_inside:
@@ -112,12 +116,17 @@ def _zstd_lines(raw: IO[bytes]) -> Iterator[bytes]:
         yield left
 
 
+def _zstd_frame() -> "zstandard.ZstdDecompressionObj":  # a name that only the stub has
+    return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES).decompressobj()
+
+
 def _parsed(line: bytes, place: str) -> Any:
+    """Decodes as UTF-8 and nothing else: given bytes, `json` would guess UTF-16 as well."""
     try:
-        return json.loads(line)
+        return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidInputError.at("/uri", place, f"is not UTF-8: {error.reason} at byte {error.start}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError.at("/uri", place, f"is not JSON: {error}") from error
 
 
@@ -134,7 +143,26 @@ def _document(record: Any, place: str, location: CorpusLocation) -> Document:
         )
     if not _is_encodable(text):
         raise InvalidInputError.at("/uri", place, "the text holds lone surrogates and cannot be written as UTF-8")
-    return Document(text=text, fields={name: record.get(name) for name in location.fields})
+    return Document(text=text, fields={name: json_value(record.get(name)) for name in location.fields})
+
+
+def json_value(value: Any) -> Any:
+    """A field's value as every format says it: dates, decimals and bytes become text, NaN null, and 1.0 is 1."""
+    if isinstance(value, dict):
+        return {str(name): json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    return str(value).encode(errors="replace").decode()  # lone surrogates would break every later write
 
 
 def _is_encodable(text: str) -> bool:
@@ -158,7 +186,7 @@ def _read_parquet(path: Path, location: CorpusLocation) -> Iterator[Document]:
                 for record in batch.to_pylist():
                     row += 1
                     yield _document(record, f"{path}:row {row}", location)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise InvalidInputError.at("/uri", str(path), f"is no readable Parquet file: {error}") from error
 
 

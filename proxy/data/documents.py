@@ -10,7 +10,7 @@ import json
 import os
 import unicodedata
 import uuid
-from collections import Counter
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from proxy.data.corpora import CorpusLocation, Document, read_documents
+from proxy.data.hashing import UInt64Array, combine
 from proxy.errors import InvalidInputError
 
-UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
@@ -82,69 +82,87 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 class TableBuilder:
-    """Builds the table and the fingerprint while documents stream by; holds no text."""
+    """Builds the table and the fingerprint while documents stream by; holds no text, 40 bytes a document."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, int, int, int]] = []
+        self._content = array("Q")  # two words a document: 128 bits of its digest
+        self._text_key = array("Q")
+        self._characters = array("q")
+        self._text_bytes = array("q")
         self._fields: dict[str, list[Any]] = {}
-        self._seen: Counter[bytes] = Counter()
         self._sum = 0
-        self._characters = self._text_bytes = 0
+        self._total_bytes = 0
 
     def add(self, document: Document) -> None:
         """One document more."""
         encoded = document.text.encode()
         digest = _content_digest(encoded, document.fields)
         self._sum = (self._sum + int.from_bytes(digest, "big")) % FINGERPRINT_MODULUS
-        content = digest[:16]
-        occurrence = self._seen[content]
-        self._seen[content] += 1
-        key = _short_hash(content + occurrence.to_bytes(8, "big"))
-        text_key = _short_hash(normalise(document.text).encode())
-        self._rows.append((key, text_key, len(document.text), len(encoded)))
-        self._characters += len(document.text)
-        self._text_bytes += len(encoded)
+        self._content.extend((int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")))
+        self._text_key.append(_short_hash(normalise(document.text).encode()))
+        self._characters.append(len(document.text))
+        self._text_bytes.append(len(encoded))
+        self._total_bytes += len(encoded)
         for name, value in document.fields.items():
             self._fields.setdefault(name, []).append(value)
 
     @property
     def progress(self) -> tuple[int, int]:
         """Documents and bytes so far."""
-        return len(self._rows), self._text_bytes
+        return len(self._text_key), self._total_bytes
 
     def table(self) -> DocumentTable:
         """Everything added so far."""
-        unsigned = np.array([row[:2] for row in self._rows], dtype=np.uint64).reshape(-1, 2)
-        sizes = np.array([row[2:] for row in self._rows], dtype=np.int64).reshape(-1, 2)
+        content_D2 = np.array(self._content, dtype=np.uint64).reshape(-1, 2)
         return DocumentTable(
-            key=unsigned[:, 0].copy(),
-            text_key=unsigned[:, 1].copy(),
-            characters=sizes[:, 0].copy(),
-            text_bytes=sizes[:, 1].copy(),
+            key=combine(content_D2[:, 0], _occurrences(content_D2)),
+            text_key=np.array(self._text_key, dtype=np.uint64),
+            characters=np.array(self._characters, dtype=np.int64),
+            text_bytes=np.array(self._text_bytes, dtype=np.int64),
             fields=self._fields,
         )
 
+    def empty_fields(self) -> list[str]:
+        """Fields that no document has."""
+        return [name for name, values in self._fields.items() if values and all(value is None for value in values)]
+
     def counts(self) -> CorpusCounts:
         """Counts and fingerprint of everything added so far."""
-        total = self._sum.to_bytes(64, "big") + len(self._rows).to_bytes(8, "big")
+        documents, text_bytes = self.progress
+        total = self._sum.to_bytes(64, "big") + documents.to_bytes(8, "big")
         return CorpusCounts(
             fingerprint=hashlib.blake2b(total, digest_size=16).hexdigest(),
-            documents=len(self._rows),
-            characters=self._characters,
-            text_bytes=self._text_bytes,
+            documents=documents,
+            characters=sum(self._characters),
+            text_bytes=text_bytes,
         )
 
 
+def _occurrences(content_D2: UInt64Array) -> UInt64Array:
+    """How many rows before it hold the same content, a row: the members of a group are numbered 0, 1, 2 …"""
+    order = np.lexsort((content_D2[:, 1], content_D2[:, 0]))
+    ordered = content_D2[order]
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.flatnonzero(is_first)
+    occurrences = np.empty(len(order), dtype=np.uint64)
+    occurrences[order] = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    return occurrences
+
+
 def _content_digest(encoded: bytes, fields: dict[str, Any]) -> bytes:
-    """64 bytes of a document's text and the fields used."""
-    hasher = hashlib.blake2b(encoded)
+    """64 bytes of a document's text and the fields used; the length keeps the two apart."""
+    hasher = hashlib.blake2b(len(encoded).to_bytes(8, "big") + encoded)
     if fields:
-        hasher.update(b"\0" + json.dumps(fields, sort_keys=True, default=str).encode())
+        hasher.update(json.dumps(fields, sort_keys=True).encode())
     return hasher.digest()
 
 
 def _short_hash(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+
+
+EMPTY_TEXT_KEY = _short_hash(b"")  # what texts of nothing but white space share
 
 
 def normalise(text: str) -> str:
@@ -153,7 +171,7 @@ def normalise(text: str) -> str:
 
 
 def follow(location: CorpusLocation, builder: TableBuilder, progress: Progress | None = None) -> Iterator[Document]:
-    """Reads a corpus through `builder`. InvalidInputError at /uri for a corpus without documents."""
+    """Reads a corpus through `builder`. InvalidInputError for a corpus without documents or a field none has."""
     for document in read_documents(location):
         builder.add(document)
         yield document
@@ -162,6 +180,9 @@ def follow(location: CorpusLocation, builder: TableBuilder, progress: Progress |
             progress(documents, text_bytes)
     if builder.progress[0] == 0:
         raise InvalidInputError.at("/uri", location.uri, "holds no document")
+    for name in builder.empty_fields():
+        index = location.fields.index(name)
+        raise InvalidInputError.at(f"/fields/{index}", name, f"no document of {location.uri} has this field")
     if progress:
         progress(*builder.progress)
 

@@ -7,7 +7,7 @@ much of their streams as their definitions allow. The mixer is splitmix64's fina
 import numpy as np
 import numpy.typing as npt
 
-from proxy.data.documents import UInt64Array
+UInt64Array = npt.NDArray[np.uint64]
 
 SUBSET = 0x53554253
 INCLUSION = 0x494E434C
@@ -22,6 +22,11 @@ def mix(keys: UInt64Array, *words: int) -> UInt64Array:
         state ^= np.uint64((word * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF)
         state = _finalise(state)
     return state
+
+
+def combine(hashes: UInt64Array, words: UInt64Array) -> UInt64Array:
+    """Hashes each of two equally long columns' pairs; uint64 of the same shape."""
+    return _finalise(hashes ^ _finalise(words))
 
 
 def unit_interval(hashes: UInt64Array) -> npt.NDArray[np.float64]:

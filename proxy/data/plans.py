@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proxy.data.documents import DocumentTable, Int64Array, UInt64Array
-from proxy.data.hashing import INCLUSION, POSITION, mix
+from proxy.data.documents import DocumentTable, Int64Array
+from proxy.data.hashing import INCLUSION, POSITION, UInt64Array, mix
 from proxy.data.selection import select
 from proxy.data.tokenizers import TokenArray
 from proxy.data.tokens import TokenStore

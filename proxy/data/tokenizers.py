@@ -49,16 +49,18 @@ class Tokenizer:
     def from_json(cls, content: str) -> "Tokenizer":
         """InvalidInputError at /tokenizer for what is no tokenizer.json or has no end-of-text token."""
         try:
-            parsed = json.loads(content)
+            content_fingerprint = fingerprint(json.loads(content))
             backend = Backend.from_str(content)
-        except Exception as error:
+        except Exception as error:  # the library raises nothing more specific
             raise InvalidInputError.at("/tokenizer", content[:80], f"is no tokenizer.json: {error}") from error
         backend.no_padding()
         backend.no_truncation()
+        # A document that spells out a special token is text: otherwise it would end itself half-way.
+        backend.encode_special_tokens = True
         vocabulary = backend.get_vocab(with_added_tokens=True)
         for name in KNOWN_ENDS:
             if name in vocabulary:
-                return cls(backend, fingerprint(parsed), vocabulary[name])
+                return cls(backend, content_fingerprint, vocabulary[name])
         raise InvalidInputError.at("/tokenizer", content[:80], f"has no end-of-text token; known are {KNOWN_ENDS}")
 
     @property

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from proxy.data.corpora import CorpusLocation
 from proxy.data.documents import DocumentTable, Int64Array, Progress, TableBuilder, follow
@@ -41,9 +40,10 @@ def open_tokens(folder: Path, corpus_fingerprint: str, tokenizer_fingerprint: st
     place = folder / corpus_fingerprint / tokenizer_fingerprint
     if not place.exists():
         return None
+    offsets = np.load(place / "offsets.npy", allow_pickle=False)
     return TokenStore(
-        tokens=_mapped(place / "tokens.npy"),
-        offsets=np.load(place / "offsets.npy", allow_pickle=False),
+        tokens=_mapped(place / "tokens.bin", int(offsets[-1])),
+        offsets=offsets,
         documents=DocumentTable.load(place),
     )
 
@@ -81,8 +81,7 @@ def _write_tokens(
 ) -> None:
     builder = TableBuilder()
     lengths: list[int] = []
-    raw = place / "tokens.raw"
-    with raw.open("wb") as out:
+    with (place / "tokens.bin").open("wb") as out:
         for batch in _batches(location, builder, progress):
             for tokens in tokenizer.encode_batch(batch):
                 lengths.append(len(tokens))
@@ -93,8 +92,6 @@ def _write_tokens(
             f"{location.uri} no longer holds what was registered: fingerprint {found} instead of {registered}; "
             "register it again to get a new revision"
         )
-    np.save(place / "tokens.npy", np.fromfile(raw, dtype=tokenizer.dtype))
-    raw.unlink()
     np.save(place / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
     builder.table().save(place)
 
@@ -120,6 +117,10 @@ def _publish(temporary: Path, place: Path) -> None:
             raise
 
 
-def _mapped(path: Path) -> TokenArray:
-    mapped: npt.NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
+def _mapped(path: Path, count: int) -> TokenArray:
+    """The tokens on disk; their width follows from the size of the file."""
+    if count == 0:  # an empty file cannot be mapped
+        return np.empty(0, dtype=np.uint16)
+    if path.stat().st_size == count * np.dtype(np.uint16).itemsize:
+        return np.memmap(path, dtype=np.uint16, mode="r")
+    return np.memmap(path, dtype=np.uint32, mode="r", shape=(count,))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from proxy.data.documents import Int64Array, UInt64Array
+from proxy.data.documents import Int64Array
+from proxy.data.hashing import UInt64Array
 from proxy.data.tokenizers import TokenArray
 from proxy.data.tokens import TokenStore
 from proxy.errors import InvalidInputError
@@ -40,58 +41,59 @@ class ScoringWindows:
     document_W: Int64Array
 
 
-def load_validation(part: ValidationSet, store: TokenStore) -> ValidationTokens:
-    """The set out of its tokenised corpus, documents without a token left out."""
+def load_validation(part: ValidationSet, store: TokenStore, index: int | None = None) -> ValidationTokens:
+    """The set out of its tokenised corpus, documents without a token left out.
+
+    `index` is the set's place in its suite, for the pointer of an InvalidInputError (`/sets/0/cluster_field`).
+    """
     table, counts = store.documents, store.token_counts
     rows = np.flatnonzero(counts > 0)
+    place = "" if index is None else f"/sets/{index}"
+    if len(rows) == 0:
+        raise InvalidInputError.at(f"{place}/corpus", part.corpus, f"holds no text to score set {part.name} on")
     return ValidationTokens(
         name=part.name,
         tokens=tuple(store.tokens[store.offsets[row] : store.offsets[row + 1]] for row in rows),
         text_bytes=table.text_bytes[rows],
-        clusters=_clusters(part, store, rows),
+        clusters=_clusters(part, store, rows, place),
         keys=table.key[rows],
     )
 
 
-def _clusters(part: ValidationSet, store: TokenStore, rows: npt.NDArray[np.intp]) -> Int64Array:
-    """One number a cluster value; a document a cluster where the set names no field."""
+def _clusters(part: ValidationSet, store: TokenStore, rows: npt.NDArray[np.intp], place: str) -> Int64Array:
+    """One number a cluster value; a document is its own cluster where no field is named, or it has no value."""
     if part.cluster_field is None:
         return np.arange(len(rows), dtype=np.int64)
     values = store.documents.fields.get(part.cluster_field)
     if values is None:
         known = ", ".join(sorted(store.documents.fields)) or "none"
         raise InvalidInputError.at(
-            f"/sets/{part.name}/cluster_field",
+            f"{place}/cluster_field",
             part.cluster_field,
             f"corpus {part.corpus} was registered without this field; it has {known}",
         )
-    words = [json.dumps(values[row], sort_keys=True, default=str) for row in rows]
-    _, numbers = np.unique(np.array(words), return_inverse=True)
-    return numbers.astype(np.int64)
+    numbers: dict[object, int] = {}
+    words = [row if values[row] is None else json.dumps(values[row], sort_keys=True) for row in rows.tolist()]
+    return np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int64)
 
 
 def pack(validation: ValidationTokens, context_tokens: int, end_of_text: int) -> ScoringWindows:
     """Rows of `context_tokens`; each holds one document's window, padded with the end of text."""
-    inputs, targets, documents = [], [], []
-    for index, tokens in enumerate(validation.tokens):
-        for start, scored_from in _windows(len(tokens), context_tokens):
-            row_in = np.full(context_tokens, end_of_text, dtype=np.int64)
-            row_out = np.full(context_tokens, NOT_SCORED, dtype=np.int64)
-            end = min(start + context_tokens, len(tokens))
-            if start == 0:
-                row_in[1 : end - start] = tokens[: end - 1]
-            else:
-                row_in[: end - start] = tokens[start - 1 : end - 1]
-            row_out[scored_from - start : end - start] = tokens[scored_from:end]
-            inputs.append(row_in)
-            targets.append(row_out)
-            documents.append(index)
-    shape = (-1, context_tokens)
-    return ScoringWindows(
-        inputs_WT=np.array(inputs, dtype=np.int64).reshape(shape),
-        targets_WT=np.array(targets, dtype=np.int64).reshape(shape),
-        document_W=np.array(documents, dtype=np.int64),
-    )
+    plan = [
+        (index, start, scored_from)
+        for index, tokens in enumerate(validation.tokens)
+        for start, scored_from in _windows(len(tokens), context_tokens)
+    ]
+    inputs_WT = np.full((len(plan), context_tokens), end_of_text, dtype=np.int64)
+    targets_WT = np.full((len(plan), context_tokens), NOT_SCORED, dtype=np.int64)
+    for row, (index, start, scored_from) in enumerate(plan):
+        tokens = validation.tokens[index]
+        end = min(start + context_tokens, len(tokens))
+        before = max(start - 1, 0)  # the first window begins with the end of text that stands there already
+        inputs_WT[row, before + 1 - start : end - start] = tokens[before : end - 1]
+        targets_WT[row, scored_from - start : end - start] = tokens[scored_from:end]
+    documents = np.array([index for index, _, _ in plan], dtype=np.int64)
+    return ScoringWindows(inputs_WT=inputs_WT, targets_WT=targets_WT, document_W=documents)
 
 
 def _windows(length: int, context_tokens: int) -> list[tuple[int, int]]:

@@ -40,7 +40,7 @@ class Block(nn.Module):
         qkv = linear(x_BTW, self.qkv).view(B, T, 3, self.heads, W // self.heads)
         q_BHTC, k_BHTC, v_BHTC = qkv.permute(2, 0, 3, 1, 4)
         q_BHTC, k_BHTC = rotate(q_BHTC, cos_TC, sin_TC), rotate(k_BHTC, cos_TC, sin_TC)
-        mixed_BHTC = F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, is_causal=True)
+        mixed_BHTC = attend(q_BHTC, k_BHTC, v_BHTC)
         return linear(mixed_BHTC.transpose(1, 2).reshape(B, T, W), self.attention_out)
 
 
@@ -97,6 +97,17 @@ class ProxyModel(nn.Module):
         logits_BTV = self(inputs_BT)
         nats = F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=-1, reduction="none")
         return nats.view(targets_BT.shape).sum(dim=1)
+
+
+def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
+    """Causal attention. On a CPU the fused kernel's backward takes 60 % of a small model's step (measured), so there
+    the two products are written out and the compiler fuses the rest; elsewhere PyTorch's own kernel is used."""
+    if q_BHTC.device.type != "cpu":
+        return F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, is_causal=True)
+    T, C = q_BHTC.shape[-2:]
+    scores_BHTT = (q_BHTC @ k_BHTC.transpose(-2, -1)).float() * C**-0.5
+    is_future_TT = torch.ones(T, T, dtype=torch.bool, device=q_BHTC.device).triu(1)
+    return scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype) @ v_BHTC
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:

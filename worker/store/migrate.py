@@ -21,6 +21,6 @@ def make_alembic_config(database_url: str) -> Config:
 
 
 def upgrade_database(settings: Settings) -> None:
-    """Creates or upgrades every table. Several processes may call it at once; it is atomic on both databases."""
+    """Creates or upgrades every table, atomically; several processes may call it at once."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     command.upgrade(make_alembic_config(settings.resolved_database_url), "head")

@@ -49,13 +49,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class StateWord(TypeDecorator[State]):
+    """A word in the database, a `State` in Python."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def process_bind_param(self, value: State | None, dialect: Dialect) -> str | None:
+        return None if value is None else State(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> State | None:
+        return None if value is None else State(value)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 - read once by SQLAlchemy's metaclass
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
         list[Any]: JSON,
-        State: String(16),
+        State: StateWord,
     }
 
 
@@ -83,7 +96,7 @@ class ApiKey(Base):
 class LeasedMixin:
     """Work a worker claims: `attempt` is the fencing token, counted at each claim."""
 
-    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED, index=True)
+    state: Mapped[State] = mapped_column(default=State.QUEUED, index=True)
     attempt: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_expires_at: Mapped[datetime | None]
@@ -115,7 +128,7 @@ class Corpus(Base):
     uri: Mapped[str] = mapped_column(Text)
     text_field: Mapped[str] = mapped_column(String(100), default="text")
     fields: Mapped[list[Any]] = mapped_column(default=list)
-    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED)
+    state: Mapped[State] = mapped_column(default=State.QUEUED)
     error: Mapped[str | None] = mapped_column(Text)
     fingerprint: Mapped[str | None] = mapped_column(String(64), index=True)
     documents: Mapped[int | None]
@@ -131,7 +144,7 @@ class Tokenizer(Base):
     __tablename__ = "tokenizers"
     id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("tok"))
     name: Mapped[str] = mapped_column(String(100), index=True)
-    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED)
+    state: Mapped[State] = mapped_column(default=State.QUEUED)
     error: Mapped[str | None] = mapped_column(Text)
     fingerprint: Mapped[str | None] = mapped_column(String(64), index=True)
     vocabulary: Mapped[int | None]
@@ -192,7 +205,7 @@ class Evaluation(Base):
     learning_rates: Mapped[list[Any]]
     replicate: Mapped[int] = mapped_column(default=0)
     request_key: Mapped[str] = mapped_column(String(64), unique=True)
-    state: Mapped[State] = mapped_column(String(16), default=State.QUEUED, index=True)
+    state: Mapped[State] = mapped_column(default=State.QUEUED, index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     finished_at: Mapped[datetime | None]
 
