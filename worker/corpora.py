@@ -1,0 +1,103 @@
+"""Corpora: registered at once after quick checks, read to their end by a job.
+
+A name has revisions: the same place with unchanged files is the same revision, anything else is the next one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from proxy.data.corpora import CorpusLocation, find_files, read_documents
+from proxy.data.documents import DocumentTable
+from proxy.errors import ConflictError, InvalidInputError, NotFoundError
+from worker.artifacts import documents_path
+from worker.jobs import JobKind
+from worker.lookup import find_or_add, split_version, unknown
+from worker.settings import Settings
+from worker.store.models import Corpus, Job
+from worker.store.states import State
+
+
+def register_corpus(
+    session: Session, name: str, uri: str, text_field: str = "text", fields: Sequence[str] = ()
+) -> tuple[Corpus, bool]:
+    """The corpus and True if it is new. InvalidInputError for what can be seen at once: no file, an unknown type,
+    a first document that cannot be read or lacks the text field."""
+    location = CorpusLocation(uri=uri, text_field=text_field, fields=tuple(fields))
+    identity = _file_identity(location)
+    if next(iter(read_documents(location)), None) is None:
+        raise InvalidInputError.at("/uri", uri, "holds no document")
+
+    def find() -> Corpus | None:
+        newest = _newest(session, name)
+        is_same = (
+            newest is not None
+            and newest.state != State.FAILED
+            and (newest.uri, newest.text_field, list(newest.fields)) == (uri, text_field, list(fields))
+            and session.get_one(Job, newest.job_id).payload["files"] == identity
+        )
+        return newest if is_same else None
+
+    def make() -> Corpus:
+        job = Job(kind=JobKind.REGISTER_CORPUS, payload={"files": identity})
+        session.add(job)
+        session.flush()
+        revision = 1 + (session.scalar(select(func.max(Corpus.revision)).where(Corpus.name == name)) or 0)
+        return Corpus(name=name, revision=revision, uri=uri, text_field=text_field, fields=list(fields), job_id=job.id)
+
+    return find_or_add(session, find, make)
+
+
+def _file_identity(location: CorpusLocation) -> list[list[Any]]:
+    """Name, size and modification time of each file: a changed file makes a new revision."""
+    files = ((path, path.stat()) for path in find_files(location))
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in files]
+
+
+def _newest(session: Session, name: str, state: State | None = None) -> Corpus | None:
+    query = select(Corpus).where(Corpus.name == name).order_by(Corpus.revision.desc()).limit(1)
+    return session.scalars(query if state is None else query.where(Corpus.state == state)).first()
+
+
+def find_corpus(session: Session, reference: str, pointer: str = "/corpus") -> Corpus:
+    """A counted corpus by name (newest revision), name@revision, fingerprint or id.
+
+    InvalidInputError at `pointer` if there is none; ConflictError while it is still being read, or if reading failed.
+    """
+    name, revision = split_version(reference)
+    query = select(Corpus).where(or_(Corpus.name == name, Corpus.fingerprint == reference, Corpus.id == reference))
+    if revision is not None:
+        query = query.where(Corpus.revision == revision)
+    found = session.scalars(query.order_by(Corpus.created_at.desc(), Corpus.revision.desc())).all()
+    if not found:
+        raise unknown(pointer, reference, "corpus", session.scalars(select(Corpus.name)))
+    counted = next((row for row in found if row.state == State.FINISHED), None)
+    if counted is None:
+        reason = f": {found[0].error}" if found[0].error else ""
+        raise ConflictError(f"corpus {reference} is not usable yet, its registration is {found[0].state}{reason}")
+    return counted
+
+
+def get_corpus(session: Session, corpus_id: str) -> Corpus:
+    """Any corpus by id, whatever its state. NotFoundError if there is none."""
+    row = session.get(Corpus, corpus_id)
+    if row is None:
+        raise NotFoundError(f"no corpus {corpus_id!r}")
+    return row
+
+
+def list_corpora(session: Session) -> Sequence[Corpus]:
+    """All revisions of all corpora, newest last."""
+    return session.scalars(select(Corpus).order_by(Corpus.created_at, Corpus.id)).all()
+
+
+def load_documents(settings: Settings, corpus: Corpus) -> DocumentTable:
+    """The table of a counted corpus."""
+    assert corpus.fingerprint is not None
+    folder: Path = documents_path(settings, corpus.fingerprint)
+    if not folder.exists():
+        raise ConflictError(f"the table of corpus {corpus.name} is missing from {folder}; register the corpus again")
+    return DocumentTable.load(folder)

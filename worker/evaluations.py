@@ -1,0 +1,301 @@
+"""Evaluations: submitted, followed, cancelled and concluded. The same request twice is the same evaluation."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError, NotFoundError
+from proxy.fingerprints import fingerprint
+from proxy.protocols import Protocol as ProtocolSpec
+from proxy.protocols import fingerprint_run
+from proxy.recipes import Recipe as RecipeSpec
+from worker.jobs import JobKind
+from worker.lookup import find_or_add
+from worker.protocols import find_protocol
+from worker.recipes import recipe_of
+from worker.settings import Settings
+from worker.store.models import Evaluation, EvaluationRun, Job, Run, RunScore, utc_now
+from worker.store.states import State
+from worker.submissions import check_budget, check_leaks
+from worker.suites import find_suite
+
+MOST_SEEDS = 100
+KINDS = ("proxy", "reference")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for. `learning_rates` belong to references; a proxy trains at its protocol's own rate."""
+
+    recipe: str | dict[str, Any]
+    protocol: str
+    suite: str
+    kind: str = "proxy"
+    seeds: int = 1
+    learning_rates: tuple[float, ...] = field(default=())
+    replicate: int = 0
+
+
+def submit_evaluation(session: Session, settings: Settings, request: Request) -> tuple[Evaluation, bool]:
+    """The evaluation and True if it is new. Everything that is surely wrong is refused before a row is written."""
+    _check_numbers(request)
+    protocol = find_protocol(session, request.protocol)
+    suite = find_suite(session, request.suite)
+    recipe = recipe_of(session, request.recipe)
+    rates = sorted(set(request.learning_rates)) or [protocol.learning_rate]
+    key = fingerprint(
+        [recipe.fingerprint, protocol.id, suite.id, request.kind, request.seeds, rates, request.replicate]
+    )
+
+    def find() -> Evaluation | None:
+        return session.scalars(select(Evaluation).where(Evaluation.request_key == key)).first()
+
+    if (known := find()) is not None:
+        return _revived(session, settings, known), False
+    recipe_spec = RecipeSpec.model_validate(recipe.spec)
+    check_budget(session, settings, recipe_spec, ProtocolSpec.model_validate(protocol.spec))
+    check_leaks(session, settings, recipe_spec, suite)
+
+    def make() -> Evaluation:
+        return Evaluation(
+            kind=request.kind,
+            recipe=recipe,
+            protocol=protocol,
+            suite=suite,
+            seeds=request.seeds,
+            learning_rates=rates,
+            replicate=request.replicate,
+            request_key=key,
+        )
+
+    evaluation, is_new = find_or_add(session, find, make)
+    if is_new:
+        for run in _needed_runs(session, evaluation):
+            session.add(EvaluationRun(evaluation_id=evaluation.id, run_id=run.id))
+        session.flush()
+        session.expire(evaluation, ["runs"])
+        _queue_missing_scores(session, evaluation)
+        _conclude(session, settings, [evaluation])
+    return evaluation, is_new
+
+
+def _check_numbers(request: Request) -> None:
+    if request.kind not in KINDS:
+        raise InvalidInputError.at("/kind", request.kind, f"must be one of {', '.join(KINDS)}")
+    if not 1 <= request.seeds <= MOST_SEEDS:
+        raise InvalidInputError.at("/seeds", request.seeds, f"must be between 1 and {MOST_SEEDS}")
+    if request.replicate < 0:
+        raise InvalidInputError.at("/replicate", request.replicate, "must not be negative")
+    if request.kind == "proxy" and request.learning_rates:
+        raise InvalidInputError.at(
+            "/learning_rates", list(request.learning_rates), "a proxy trains at its protocol's rate; leave this out"
+        )
+    for index, rate in enumerate(request.learning_rates):
+        if not 0 < rate <= 1:
+            raise InvalidInputError.at(f"/learning_rates/{index}", rate, "must be above 0 and at most 1")
+
+
+def _needed_runs(session: Session, evaluation: Evaluation) -> list[Run]:
+    """One run a rate and seed, found or made. Rates of one seed form a sweep where there is more than one."""
+    is_sweep = len(evaluation.learning_rates) > 1
+    runs = []
+    for seed in range(evaluation.seeds):
+        for rate in evaluation.learning_rates:
+            sweep = f"{evaluation.id[4:]}-{seed}" if is_sweep else None
+            runs.append(_find_or_make_run(session, evaluation, rate, seed, sweep))
+    return runs
+
+
+def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, seed: int, sweep: str | None) -> Run:
+    protocol, recipe = evaluation.protocol, evaluation.recipe
+    content = fingerprint_run(
+        recipe_fingerprint=recipe.fingerprint,
+        protocol=ProtocolSpec.model_validate(protocol.spec),
+        learning_rate=rate,
+        seed=seed,
+        replicate=evaluation.replicate,
+        early_stopping=sweep is not None,
+    )
+
+    def find() -> Run | None:
+        return session.scalars(select(Run).where(Run.fingerprint == content)).first()
+
+    def make() -> Run:
+        return Run(
+            fingerprint=content,
+            recipe_id=recipe.id,
+            protocol_id=protocol.id,
+            cohort_key=protocol.cohort_key,
+            sweep=sweep,
+            learning_rate=rate,
+            seed=seed,
+            replicate=evaluation.replicate,
+        )
+
+    run, is_new = find_or_add(session, find, make)
+    if not is_new:
+        _requeue(run)
+    return run
+
+
+def _requeue(run: Run) -> None:
+    """A cancelled or failed run that is wanted again starts from its first attempt; its row is the same run."""
+    if run.state in (State.CANCELLED, State.FAILED):
+        run.state, run.attempt, run.error, run.finished_at = State.QUEUED, 0, None, None
+
+
+def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Evaluation:
+    """The same request again: a cancelled or failed evaluation is queued again, any other is left alone."""
+    if evaluation.state in (State.CANCELLED, State.FAILED):
+        evaluation.state, evaluation.finished_at = State.QUEUED, None
+        for run in evaluation.runs:
+            _requeue(run)
+        _queue_missing_scores(session, evaluation)
+        _conclude(session, settings, [evaluation])
+    return evaluation
+
+
+def _queue_missing_scores(session: Session, evaluation: Evaluation) -> None:
+    """Finished runs that were never scored on this suite are scored by a job, not trained again."""
+    waiting = [
+        job.payload
+        for job in session.scalars(
+            select(Job).where(Job.kind == JobKind.SCORE_RUN, Job.state.in_((State.QUEUED, State.RUNNING)))
+        )
+    ]
+    for run in evaluation.runs:
+        payload = {"run_id": run.id, "suite_id": evaluation.suite_id}
+        is_scored = session.get(RunScore, (run.id, evaluation.suite_id)) is not None
+        if run.state == State.FINISHED and not is_scored and payload not in waiting:
+            session.add(Job(kind=JobKind.SCORE_RUN, payload=payload))
+    session.flush()
+
+
+def conclude_runs(session: Session, settings: Settings, run_ids: Iterable[str]) -> None:
+    """Refreshes the evaluations that contain these runs and, where one became final, ranks again."""
+    containing = select(EvaluationRun.evaluation_id).where(EvaluationRun.run_id.in_(list(run_ids)))
+    evaluations = session.scalars(
+        select(Evaluation).where(Evaluation.id.in_(containing)).execution_options(populate_existing=True)
+    ).all()
+    _conclude(session, settings, evaluations)
+
+
+def _conclude(session: Session, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
+    """Ranks each (protocol, suite) that gained a final proxy evaluation once."""
+    from worker.agreement import update_agreements
+    from worker.leaderboards import update_leaderboards
+
+    session.flush()
+    changed: set[tuple[str, str]] = set()
+    for evaluation in evaluations:
+        if refresh_evaluation_state(session, evaluation) and evaluation.kind == "proxy":
+            changed.add((evaluation.protocol_id, evaluation.suite_id))
+    session.flush()
+    for protocol_id, suite_id in sorted(changed):
+        update_leaderboards(session, settings, protocol_id, suite_id)
+        update_agreements(session, settings, protocol_id, suite_id)
+
+
+def refresh_evaluation_state(session: Session, evaluation: Evaluation) -> bool:
+    """Derives the state from the runs and their scores; True if it just became final."""
+    if evaluation.state == State.CANCELLED:
+        return False
+    was_final = evaluation.state.is_final
+    evaluation.state = _derived_state(session, evaluation)
+    is_final = evaluation.state.is_final
+    if is_final and evaluation.finished_at is None:
+        evaluation.finished_at = utc_now()
+    return is_final and not was_final
+
+
+def _derived_state(session: Session, evaluation: Evaluation) -> State:
+    states = [run.state for run in evaluation.runs]
+    if any(not state.is_final for state in states):
+        return State.QUEUED if all(state == State.QUEUED for state in states) else State.RUNNING
+    if all(state == State.CANCELLED for state in states):
+        return State.CANCELLED
+    finished = [run for run in evaluation.runs if run.state == State.FINISHED]
+    unscored = [run for run in finished if session.get(RunScore, (run.id, evaluation.suite_id)) is None]
+    if unscored:
+        return State.FAILED if _scoring_failed(session, unscored, evaluation.suite_id) else State.RUNNING
+    return State.FINISHED if finished else State.FAILED
+
+
+def _scoring_failed(session: Session, runs: Sequence[Run], suite_id: str) -> bool:
+    """True if the newest scoring job of one of the runs has failed."""
+    wanted = [{"run_id": run.id, "suite_id": suite_id} for run in runs]
+    newest: dict[str, State] = {}
+    for job in session.scalars(select(Job).where(Job.kind == JobKind.SCORE_RUN).order_by(Job.created_at)):
+        if job.payload in wanted:
+            newest[job.payload["run_id"]] = job.state
+    return any(state == State.FAILED for state in newest.values())
+
+
+def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
+    """By id. NotFoundError if there is none."""
+    row = session.get(Evaluation, evaluation_id)
+    if row is None:
+        raise NotFoundError(f"no evaluation {evaluation_id!r}")
+    return row
+
+
+def list_evaluations(
+    session: Session, *, state: State | None = None, protocol: str | None = None, kind: str | None = None
+) -> Sequence[Evaluation]:
+    """Newest first, narrowed where asked; `protocol` is any reference to one."""
+    query = select(Evaluation)
+    if state is not None:
+        query = query.where(Evaluation.state == state)
+    if kind is not None:
+        query = query.where(Evaluation.kind == kind)
+    if protocol is not None:
+        query = query.where(Evaluation.protocol_id == find_protocol(session, protocol).id)
+    return session.scalars(query.order_by(Evaluation.created_at.desc(), Evaluation.id)).all()
+
+
+def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
+    """Cancels it and those of its runs that no other live evaluation needs. A final evaluation is left alone."""
+    evaluation = get_evaluation(session, evaluation_id)
+    if evaluation.state.is_final:
+        return evaluation
+    evaluation.state, evaluation.finished_at = State.CANCELLED, utc_now()
+    session.flush()
+    needed_elsewhere = (
+        select(EvaluationRun.run_id)
+        .join(Evaluation, Evaluation.id == EvaluationRun.evaluation_id)
+        .where(Evaluation.state.in_((State.QUEUED, State.RUNNING)))
+    )
+    session.execute(
+        update(Run)
+        .where(
+            Run.id.in_([run.id for run in evaluation.runs]),
+            Run.state.in_((State.QUEUED, State.RUNNING)),
+            Run.id.not_in(needed_elsewhere),
+        )
+        .values(state=State.CANCELLED, finished_at=utc_now(), lease_owner=None, lease_expires_at=None),
+        execution_options={"synchronize_session": "fetch"},
+    )
+    return evaluation
+
+
+def scores_of(session: Session, evaluation: Evaluation) -> dict[str, RunScore]:
+    """Scores of the evaluation's runs on its suite, by run id."""
+    query = select(RunScore).where(
+        RunScore.suite_id == evaluation.suite_id, RunScore.run_id.in_([run.id for run in evaluation.runs])
+    )
+    return {score.run_id: score for score in session.scalars(query)}
+
+
+__all__ = [
+    "Request",
+    "cancel_evaluation",
+    "conclude_runs",
+    "get_evaluation",
+    "list_evaluations",
+    "refresh_evaluation_state",
+    "scores_of",
+    "submit_evaluation",
+]

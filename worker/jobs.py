@@ -1,0 +1,78 @@
+"""Jobs: long work that is not training, leased like runs and one at a time."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker import leases
+from worker.leases import Claim, is_claimable
+from worker.settings import Settings
+from worker.store.models import Job, utc_now
+from worker.store.states import State
+
+
+class JobKind(StrEnum):
+    """What a job does. Each is done in a child process of its own."""
+
+    REGISTER_CORPUS = "register_corpus"
+    TRAIN_TOKENIZER = "train_tokenizer"
+    SCORE_RUN = "score_run"
+
+
+def claim_job(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> Job | None:
+    """The oldest waiting job, now this owner's; None if there is none."""
+    now = now or utc_now()
+    oldest = select(Job).where(is_claimable(Job, settings, now)).order_by(Job.created_at, Job.id).limit(1)
+    job = session.scalars(oldest.with_for_update(skip_locked=True)).first()
+    if job is not None:
+        leases.take(job, owner, settings, now)
+        session.flush()
+    return job
+
+
+def heartbeat_jobs(
+    session: Session, claims: Iterable[Claim], settings: Settings, now: datetime | None = None
+) -> set[str]:
+    """Extends the leases; the ids of jobs that are still held."""
+    return leases.extend(session, Job, claims, settings, now)
+
+
+def finish_job(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
+    """Stores the result; False (and nothing written) if the claim is lost."""
+    job = leases.held(session, Job, claim)
+    if job is None:
+        return False
+    leases.conclude(job, State.FINISHED)
+    job.result = result
+    return True
+
+
+def fail_job(session: Session, claim: Claim, error: str) -> bool:
+    """Ends the job for good; False if the claim is lost."""
+    job = leases.held(session, Job, claim)
+    if job is None:
+        return False
+    leases.conclude(job, State.FAILED, error)
+    return True
+
+
+def retry_job(session: Session, claim: Claim, settings: Settings, error: str) -> bool:
+    """The attempt broke: queues the job again, or fails it after the last attempt. False if the claim is lost."""
+    job = leases.held(session, Job, claim)
+    if job is None:
+        return False
+    leases.put_back(job, settings, error, is_held_against=True)
+    return True
+
+
+def release_job(session: Session, claim: Claim, settings: Settings) -> bool:
+    """Gives the job back untouched; the attempt is not held against it."""
+    job = leases.held(session, Job, claim)
+    if job is None:
+        return False
+    leases.put_back(job, settings, job.error, is_held_against=False)
+    return True

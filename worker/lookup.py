@@ -1,0 +1,47 @@
+"""Finding rows by what people call them, and making rows that two requests may want at once."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError
+
+Row = TypeVar("Row")
+
+
+def unknown(pointer: str, reference: str, noun: str, names: Iterable[str]) -> InvalidInputError:
+    """The error for a reference that names nothing, with the names that come closest."""
+    known = sorted(set(names))
+    close = difflib.get_close_matches(reference, known, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(known[:10]) or 'none'}"
+    return InvalidInputError.at(pointer, reference, f"no such {noun}; {hint}")
+
+
+def split_version(reference: str) -> tuple[str, int | None]:
+    """`name@3` as ("name", 3); a reference without a number after @ as it is."""
+    name, _, version = reference.rpartition("@")
+    if name and version.isdigit():
+        return name, int(version)
+    return reference, None
+
+
+def find_or_add(session: Session, find: Callable[[], Row | None], make: Callable[[], Row]) -> tuple[Row, bool]:
+    """The row that `find` sees, or a new one; True if it is new.
+
+    Two requests that make the same row at once meet at a unique constraint: the loser finds the winner's row.
+    """
+    if (row := find()) is not None:
+        return row, False
+    try:
+        with session.begin_nested():
+            made = make()
+            session.add(made)
+    except IntegrityError:
+        row = find()
+        if row is None:
+            raise
+        return row, False
+    return made, True

@@ -1,0 +1,43 @@
+"""From words to specifications: JSON or YAML in, Pydantic models out, every fault with a JSON pointer."""
+
+import json
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from proxy.errors import FieldProblem, InvalidInputError
+
+Model = TypeVar("Model", bound=BaseModel)
+Media = Literal["json", "yaml"]
+
+
+def parse_body(body: bytes | str, media: Media) -> Any:
+    """JSON or YAML as plain data; InvalidInputError at the root if it is neither."""
+    try:
+        text = body.decode() if isinstance(body, bytes) else body
+        return json.loads(text) if media == "json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        start = body[:80] if isinstance(body, str) else body[:80].decode(errors="replace")
+        raise InvalidInputError.at("", start, f"the body is no {media.upper()}: {error}") from error
+
+
+def validate(model: type[Model], content: Any, prefix: str = "") -> Model:
+    """The model, or an InvalidInputError with one problem a field."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise InvalidInputError(problems_of(error, prefix)) from error
+
+
+def problems_of(error: ValidationError, prefix: str = "") -> list[FieldProblem]:
+    """Pydantic's errors as ours."""
+    return [
+        FieldProblem(pointer=prefix + pointer_of(one["loc"]), value=one["input"], message=one["msg"])
+        for one in error.errors(include_url=False)
+    ]
+
+
+def pointer_of(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901) to a location."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

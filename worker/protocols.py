@@ -1,0 +1,68 @@
+"""Protocols: immutable and versioned. The same content under the same name is the same version."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from proxy import NUMERICS_VERSION
+from proxy.errors import InvalidInputError
+from proxy.protocols import Protocol as ProtocolSpec
+from proxy.protocols import fingerprint_protocol
+from worker.lookup import find_or_add, split_version, unknown
+from worker.store.models import Protocol
+from worker.tokenizers import find_tokenizer
+
+
+def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool]:
+    """The version of this content and True if it is new. InvalidInputError for an unknown tokenizer, one whose
+    vocabulary is not the architecture's, or a numerics_version that this code cannot reproduce."""
+    tokenizer = find_tokenizer(session, spec.tokenizer)
+    if tokenizer.vocabulary != spec.architecture.vocabulary:
+        raise InvalidInputError.at(
+            "/architecture/vocabulary",
+            spec.architecture.vocabulary,
+            f"tokenizer {spec.tokenizer} has a vocabulary of {tokenizer.vocabulary}",
+        )
+    if spec.numerics_version != NUMERICS_VERSION:
+        raise InvalidInputError.at(
+            "/numerics_version", spec.numerics_version, f"this code computes version {NUMERICS_VERSION}"
+        )
+    spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
+    content = fingerprint_protocol(spec)
+
+    def find() -> Protocol | None:
+        same = select(Protocol).where(Protocol.name == spec.name, Protocol.fingerprint == content)
+        return session.scalars(same).first()
+
+    def make() -> Protocol:
+        newest = session.scalar(select(func.max(Protocol.version)).where(Protocol.name == spec.name)) or 0
+        return Protocol(
+            name=spec.name,
+            version=newest + 1,
+            fingerprint=content,
+            cohort_key=spec.cohort_key(),
+            learning_rate=spec.learning_rate,
+            spec=spec.model_dump(mode="json"),
+        )
+
+    return find_or_add(session, find, make)
+
+
+def find_protocol(session: Session, reference: str, pointer: str = "/protocol") -> Protocol:
+    """By name (newest version), name@version, fingerprint or id. InvalidInputError at `pointer` if there is none."""
+    name, version = split_version(reference)
+    query = select(Protocol).where(
+        or_(Protocol.name == name, Protocol.fingerprint == reference, Protocol.id == reference)
+    )
+    if version is not None:
+        query = query.where(Protocol.version == version)
+    row = session.scalars(query.order_by(Protocol.version.desc(), Protocol.created_at.desc())).first()
+    if row is None:
+        raise unknown(pointer, reference, "protocol", session.scalars(select(Protocol.name)))
+    return row
+
+
+def list_protocols(session: Session) -> Sequence[Protocol]:
+    """All versions of all protocols, newest last."""
+    return session.scalars(select(Protocol).order_by(Protocol.created_at, Protocol.id)).all()

@@ -1,0 +1,54 @@
+"""What Celery calls. Thin: each task opens sessions and hands over."""
+
+from functools import lru_cache
+from typing import Any
+
+from celery import signals
+
+from worker.app import app
+from worker.engine import work_until_idle
+from worker.queue import FIRE_SCHEDULES, RECONCILE, WORK, Bell, ring
+from worker.reconciler import reconcile
+from worker.schedules import fire_due
+from worker.settings import get_settings
+from worker.stopping import request_stop
+from worker.store.models import utc_now
+from worker.store.sessions import Sessions, make_engine, make_sessions, session_scope
+
+
+@lru_cache(maxsize=1)
+def sessions() -> Sessions:
+    """This process's sessions; opened after the fork, on the first task."""
+    return make_sessions(make_engine(get_settings().resolved_database_url))
+
+
+@app.task(name=WORK)  # type: ignore[untyped-decorator]
+def work() -> None:
+    """Claims and works until nothing is left."""
+    work_until_idle(sessions(), get_settings())
+
+
+@app.task(name=RECONCILE)  # type: ignore[untyped-decorator]
+def look_for_forgotten_work() -> None:
+    """The reconciler's look."""
+    reconcile(sessions(), get_settings())
+
+
+@app.task(name=FIRE_SCHEDULES)  # type: ignore[untyped-decorator]
+def fire_schedules() -> None:
+    """Fires the rules that are due, and rings for what they submitted."""
+    with session_scope(sessions()) as session:
+        fire_due(session, get_settings(), utc_now())
+    ring(Bell.RUNS)
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def look_around(**_: Any) -> None:
+    """A worker that starts looks for work at once: somebody may have rung while none was there."""
+    ring(Bell.RUNS)
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def put_work_back(**_: Any) -> None:
+    """The pool process gives its runs back, so that the warm shutdown does not wait for a training."""
+    request_stop()
