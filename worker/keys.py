@@ -1,4 +1,4 @@
-"""API keys: shown once, kept as hashes. A key has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess."""
+"""API keys: shown once, kept as hashes. A key has 256 random bits: a plain SHA-256 leaves nothing to guess."""
 
 import hashlib
 import os

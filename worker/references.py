@@ -1,0 +1,133 @@
+"""References: large-scale results of recipes, one hyperparameter setting a row. Labels are computed from all rows of
+a set, never declared (statistics.md, section 5)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError
+from proxy.fingerprints import fingerprint
+from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps
+from worker.lookup import find_or_add
+from worker.recipes import find_recipe
+from worker.store.models import Evaluation, Reference
+
+DIRECTIONS = ("lower", "higher")
+KNOWN_DIRECTIONS = {"bits_per_byte": "lower", "loss": "lower", "perplexity": "lower", "accuracy": "higher"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceFields:
+    """One result as a user reports it; `value` is None where the rate was given up early."""
+
+    reference_set: str
+    recipe: str
+    metric: str
+    direction: str
+    value: float | None
+    parameters: int
+    tokens: int
+    unit: str = ""
+    stopped_early: bool = False
+    learning_rate: float | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    source: str = ""
+    evaluation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledReference:
+    """A row and what its recipe's sweep earned."""
+
+    row: Reference
+    label: str
+    is_best: bool
+
+
+def register_reference(session: Session, reported: ReferenceFields) -> tuple[Reference, bool]:
+    """The row and True if it is new; agreement with it is the caller's next step (worker.agreement)."""
+    recipe = find_recipe(session, reported.recipe)
+    _check(session, reported)
+    content = {name: value for name, value in vars(reported).items() if name != "recipe"}
+    key = fingerprint(content | {"recipe": recipe.fingerprint})
+
+    def find() -> Reference | None:
+        return session.scalars(select(Reference).where(Reference.request_key == key)).first()
+
+    def make() -> Reference:
+        columns = {name: value for name, value in content.items() if name != "evaluation"}
+        return Reference(recipe=recipe, evaluation_id=reported.evaluation, request_key=key, **columns)
+
+    return find_or_add(session, find, make)
+
+
+def _check(session: Session, reported: ReferenceFields) -> None:
+    if reported.direction not in DIRECTIONS:
+        raise InvalidInputError.at("/direction", reported.direction, "must be lower or higher")
+    known = KNOWN_DIRECTIONS.get(reported.metric)
+    if known is not None and known != reported.direction:
+        raise InvalidInputError.at("/direction", reported.direction, f"{reported.metric} is better when {known}")
+    if (reported.value is None) != reported.stopped_early:
+        raise InvalidInputError.at(
+            "/value", reported.value, "must be there unless stopped_early is true, and only then"
+        )
+    if reported.evaluation is not None and session.get(Evaluation, reported.evaluation) is None:
+        raise InvalidInputError.at("/evaluation", reported.evaluation, "no such evaluation")
+    same_set = select(Reference).where(Reference.reference_set == reported.reference_set).limit(1)
+    other = session.scalars(same_set).first()
+    if other is not None and (other.metric, other.direction) != (reported.metric, reported.direction):
+        raise InvalidInputError.at(
+            "/metric",
+            reported.metric,
+            f"set {reported.reference_set} holds {other.metric} ({other.direction} is better)",
+        )
+
+
+def list_references(
+    session: Session, reference_set: str | None = None, recipe: str | None = None
+) -> list[LabelledReference]:
+    """Rows with their labels, in order of registration. `recipe` narrows what is shown, not what labels see."""
+    query = select(Reference).order_by(Reference.created_at, Reference.id)
+    if reference_set is not None:
+        query = query.where(Reference.reference_set == reference_set)
+    rows = session.scalars(query).all()
+    wanted = None if recipe is None else find_recipe(session, recipe).id
+    by_set: dict[str, list[Reference]] = defaultdict(list)
+    for row in rows:
+        by_set[row.reference_set].append(row)
+    labels = {name: label_rows(part) for name, part in by_set.items()}
+    return [
+        _labelled(row, labels[row.reference_set][row.recipe_id])
+        for row in rows
+        if wanted is None or row.recipe_id == wanted
+    ]
+
+
+def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
+    """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their rate."""
+    points = [
+        SweepPoint(
+            recipe=row.recipe_id,
+            learning_rate=row.learning_rate if row.learning_rate is not None else 0.0,
+            value=row.value,
+            stopped_early=row.stopped_early,
+            seed=row.seed if row.seed is not None else 0,
+        )
+        for row in rows
+    ]
+    return label_sweeps(points, rows[0].direction) if rows else {}
+
+
+def _labelled(row: Reference, label: TuningLabel) -> LabelledReference:
+    is_best = row.value is not None and row.learning_rate == label.best_learning_rate
+    return LabelledReference(row=row, label=label.label, is_best=is_best)
+
+
+def reference_sets(session: Session) -> Sequence[str]:
+    """Names of all sets."""
+    return session.scalars(select(Reference.reference_set).distinct().order_by(Reference.reference_set)).all()

@@ -1,0 +1,154 @@
+"""Schedules: cron rules (UTC) that re-evaluate recipes whose evidence is not from their protocol's newest version.
+
+A firing is a row (schedule, slot); the unique pair makes two beats, or two workers, fire once.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cronsim import CronSim, CronSimError
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from proxy.errors import ConflictError, ForetasteError, InvalidInputError, NotFoundError
+from worker.evaluations import MOST_SEEDS, Request, submit_evaluation
+from worker.protocols import find_protocol
+from worker.settings import Settings
+from worker.store.models import Evaluation, Recipe, Schedule, ScheduleSlot
+from worker.suites import find_suite
+
+CATCH_UP = timedelta(hours=1)  # a slot missed for longer (nothing was running) is left out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a user asks for: recipes that carry all `tags`, under the newest version of the protocol and suite."""
+
+    name: str
+    cron: str
+    protocol: str
+    suite: str
+    seeds: int = 2
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def create_schedule(session: Session, rule: Rule) -> tuple[Schedule, bool]:
+    """The rule and True if it is new; the same rule again is the same row. ConflictError if the name says otherwise."""
+    _parse_cron(rule.cron)
+    if not 1 <= rule.seeds <= MOST_SEEDS:
+        raise InvalidInputError.at("/seeds", rule.seeds, f"must be between 1 and {MOST_SEEDS}")
+    protocol, suite = find_protocol(session, rule.protocol).name, find_suite(session, rule.suite).name
+    known = session.scalars(select(Schedule).where(Schedule.name == rule.name)).first()
+    if known is not None:
+        stored = (known.cron, known.protocol, known.suite, known.seeds, known.tags)
+        if stored == (rule.cron, protocol, suite, rule.seeds, rule.tags):
+            return known, False
+        raise ConflictError(f"schedule {rule.name!r} exists with another rule; delete it first")
+    row = Schedule(
+        name=rule.name, cron=rule.cron, protocol=protocol, suite=suite, seeds=rule.seeds, tags=dict(rule.tags)
+    )
+    session.add(row)
+    session.flush()
+    return row, True
+
+
+def _parse_cron(cron: str, since: datetime | None = None) -> CronSim:
+    try:
+        return CronSim(cron, since or datetime(2026, 1, 1))  # noqa: DTZ001 - UTC wall clock, see next_due
+    except CronSimError as error:
+        raise InvalidInputError.at("/cron", cron, f"is no cron rule: {error}") from error
+
+
+def get_schedule(session: Session, schedule_id: str) -> Schedule:
+    """By id or name. NotFoundError if there is none."""
+    query = select(Schedule).where((Schedule.id == schedule_id) | (Schedule.name == schedule_id))
+    row = session.scalars(query).first()
+    if row is None:
+        raise NotFoundError(f"no schedule {schedule_id!r}")
+    return row
+
+
+def list_schedules(session: Session) -> Sequence[Schedule]:
+    """All rules, oldest first."""
+    return session.scalars(select(Schedule).order_by(Schedule.created_at, Schedule.id)).all()
+
+
+def delete_schedule(session: Session, schedule_id: str) -> None:
+    """Removes the rule and its history of firings; evaluations stay."""
+    session.delete(get_schedule(session, schedule_id))
+
+
+def trigger_schedule(session: Session, settings: Settings, schedule_id: str, slot: str | None = None) -> ScheduleSlot:
+    """Fires the rule for a slot (default: a slot of its own, now). A slot that has fired is returned unchanged."""
+    schedule = get_schedule(session, schedule_id)
+    name = slot or f"trigger:{uuid.uuid4().hex}"
+    fired = select(ScheduleSlot).where(ScheduleSlot.schedule_id == schedule.id, ScheduleSlot.slot == name)
+    if (known := session.scalars(fired).first()) is not None:
+        return known
+    row = ScheduleSlot(schedule_id=schedule.id, slot=name)
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return session.scalars(fired).one()
+    submitted: list[str] = []
+    reused: list[str] = []
+    for recipe in _selected(session, schedule):
+        _re_evaluate(session, settings, schedule, recipe, (submitted, reused))
+    row.submitted, row.reused = submitted, reused
+    session.flush()
+    return row
+
+
+def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
+    """Recipes that were ever evaluated under any version of the protocol's name and carry all tags."""
+    protocol = find_protocol(session, schedule.protocol)
+    same_name = select(Evaluation.recipe_id).where(
+        Evaluation.kind == "proxy", Evaluation.protocol.has(name=protocol.name)
+    )
+    rows = session.scalars(select(Recipe).where(Recipe.id.in_(same_name)).order_by(Recipe.created_at, Recipe.id))
+    wanted = schedule.tags.items()
+    return [row for row in rows if wanted <= dict(row.spec.get("tags", {})).items()]
+
+
+def _re_evaluate(
+    session: Session, settings: Settings, schedule: Schedule, recipe: Recipe, into: tuple[list[str], list[str]]
+) -> None:
+    """Submits one recipe; one that can no longer be evaluated does not keep the others from it."""
+    submitted, reused = into
+    request = Request(recipe=recipe.id, protocol=schedule.protocol, suite=schedule.suite, seeds=schedule.seeds)
+    try:
+        with session.begin_nested():
+            evaluation, is_new = submit_evaluation(session, settings, request)
+    except ForetasteError as error:
+        submitted.append(f"refused {recipe.name}: {error}")
+        return
+    (submitted if is_new else reused).append(evaluation.id)
+
+
+def fire_due(session: Session, settings: Settings, now: datetime) -> list[ScheduleSlot]:
+    """Fires every enabled rule whose newest due minute has not fired; older missed ones are not made up for."""
+    fired = []
+    for schedule in list_schedules(session):
+        due = last_due(schedule.cron, now) if schedule.is_enabled else None
+        if due is None or due < schedule.created_at or now - due > CATCH_UP:
+            continue
+        name = due.isoformat(timespec="minutes")
+        query = select(ScheduleSlot.id).where(ScheduleSlot.schedule_id == schedule.id, ScheduleSlot.slot == name)
+        if session.scalars(query).first() is None:
+            fired.append(trigger_schedule(session, settings, schedule.id, slot=name))
+    return fired
+
+
+def last_due(cron: str, now: datetime) -> datetime | None:
+    """The newest minute at or before `now` that the rule names within the last hour; None if there is none."""
+    ticks = _parse_cron(cron, now - CATCH_UP)
+    newest = None
+    for tick in ticks:
+        if tick > now:
+            break
+        newest = tick
+    return newest
