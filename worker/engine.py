@@ -9,8 +9,7 @@ from worker.cohorts.endings import begin_job, settle_failed_job
 from worker.cohorts.messages import CohortSpec
 from worker.cohorts.specs import JobSpec, build_cohort_spec, build_job_spec
 from worker.cohorts.supervisor import supervise
-from worker.cohorts.work import CohortWork, JobWork
-from worker.evaluations import conclude_runs
+from worker.cohorts.work import CohortWork, JobWork, conclude
 from worker.leases import Claim, claim_of, new_owner
 from worker.settings import Settings
 from worker.stopping import is_stopping, stopping_on_sigterm
@@ -56,7 +55,7 @@ def _job_spec(sessions: Sessions, settings: Settings, claim: Claim) -> JobSpec |
             return build_job_spec(session, job, settings)
         except ForetasteError as error:
             jobs.fail_job(session, claim, str(error))
-            settle_failed_job(session, settings, claim.id)
+            settle_failed_job(session, claim.id)
             return None
 
 
@@ -67,9 +66,11 @@ def _work_on_cohort(sessions: Sessions, settings: Settings, is_told_to_stop: Cal
     if not claims:
         return False
     spec = _cohort_spec(sessions, settings, claims)
-    if spec is not None:
-        logger.info("cohort of %d runs of %s", len(claims), spec.protocol.name)
-        supervise(CohortWork(spec, claims, sessions, settings), settings, is_told_to_stop)
+    if spec is None:
+        conclude(sessions, settings, [claim.id for claim in claims])
+        return True
+    logger.info("cohort of %d runs of %s", len(claims), spec.protocol.name)
+    supervise(CohortWork(spec, claims, sessions, settings), settings, is_told_to_stop)
     return True
 
 
@@ -82,6 +83,4 @@ def _cohort_spec(sessions: Sessions, settings: Settings, claims: list[Claim]) ->
         except ForetasteError as error:
             for claim in claims:
                 runs.finish_run(session, claim, runs.Outcome(state=State.FAILED, error=str(error)))
-            session.flush()
-            conclude_runs(session, settings, [claim.id for claim in claims])
             return None

@@ -40,11 +40,11 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
         freed_jobs = tuple(job.id for job in leases.free_expired(session, Job, settings, now))
         session.flush()
         for job_id in freed_jobs:
-            settle_failed_job(session, settings, job_id)
-    concluded = _conclude_forgotten(sessions, settings)
-    rang = _ring_for_waiting(sessions, settings, now)
+            settle_failed_job(session, job_id)
     if freed_runs or freed_jobs:
         logger.warning("freed runs %s and jobs %s from workers that fell silent", freed_runs, freed_jobs)
+    rang = _ring_for_waiting(sessions, settings, now)
+    concluded = _conclude_forgotten(sessions, settings)
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded_runs=concluded, rang=rang)
 
 

@@ -113,10 +113,10 @@ def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
     points = [
         SweepPoint(
             recipe=row.recipe_id,
-            learning_rate=row.learning_rate if row.learning_rate is not None else 0.0,
+            learning_rate=row.learning_rate,
             value=row.value,
             stopped_early=row.stopped_early,
-            seed=row.seed if row.seed is not None else 0,
+            seed=row.seed,
         )
         for row in rows
     ]

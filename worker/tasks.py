@@ -38,8 +38,9 @@ def look_for_forgotten_work() -> None:
 def fire_schedules() -> None:
     """Fires the rules that are due, and rings for what they submitted."""
     with session_scope(sessions()) as session:
-        fire_due(session, get_settings(), utc_now())
-    ring(Bell.RUNS)
+        fired = fire_due(session, get_settings(), utc_now())
+    if fired:
+        ring(Bell.RUNS)
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -1,0 +1,254 @@
+"""Leaderboards: all finished runs of a protocol and suite, ranked. A snapshot is written when evidence changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.errors import NotFoundError
+from proxy.fingerprints import fingerprint
+from proxy.suites import Suite as SuiteSpec
+from worker.artifacts import SetLosses, read_losses, stored_path
+from worker.protocols import find_protocol
+from worker.settings import Settings
+from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
+from worker.store.states import State
+from worker.suites import find_suite
+
+if TYPE_CHECKING:
+    from proxy.ranking.evidence import Evidence
+    from proxy.ranking.ranks import RankedRecipe
+
+LEVEL = 0.95
+DOCUMENTS = "fixed"  # inside one suite version the suite is the objective (statistics.md, section 1)
+RNG_SEED = 20251224  # joint draws for P(best): the same evidence gives the same snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeResults:
+    """One recipe's proxy runs under one protocol and suite, seeds of all its evaluations pooled."""
+
+    recipe: Recipe
+    evaluation_id: str
+    scored: list[tuple[Run, RunScore]] = field(default_factory=list)
+    failed: list[Run] = field(default_factory=list)
+
+    def gates(self) -> list[dict[str, Any]]:
+        """Of each gate the worst mark over the runs: a failed one if any, else the value nearest to the threshold."""
+        worst: dict[str, dict[str, Any]] = {}
+        for _, score in self.scored:
+            for gate in score.gates:
+                known = worst.get(gate["name"])
+                if known is None or (known["passed"], _margin(known)) > (gate["passed"], _margin(gate)):
+                    worst[gate["name"]] = gate
+        return [*worst.values(), *(_failure(run) for run in self.failed)]
+
+    def is_broken(self) -> bool:
+        """No score, or a mark that says the training itself went wrong."""
+        return not self.scored or any(gate["is_fatal"] and not gate["passed"] for gate in self.gates())
+
+
+def _margin(gate: dict[str, Any]) -> float:
+    value, threshold = gate["value"], gate["threshold"]
+    return float("-inf") if value is None else abs(value - threshold)
+
+
+def _failure(run: Run) -> dict[str, Any]:
+    return {
+        "name": "finished",
+        "passed": False,
+        "value": None,
+        "threshold": None,
+        "message": f"the run with seed {run.seed} failed: {run.error}",
+        "is_fatal": True,
+    }
+
+
+def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[RecipeResults]:
+    """Every recipe with a proxy evaluation that is not cancelled; replicates are kept out of the ranking."""
+    query = (
+        select(Evaluation, Run)
+        .join(EvaluationRun, EvaluationRun.evaluation_id == Evaluation.id)
+        .join(Run, Run.id == EvaluationRun.run_id)
+        .where(
+            Evaluation.kind == "proxy",
+            Evaluation.protocol_id == protocol.id,
+            Evaluation.suite_id == suite.id,
+            Evaluation.replicate == 0,
+            Evaluation.state != State.CANCELLED,
+        )
+        .order_by(Evaluation.created_at, Run.seed, Run.id)
+    )
+    scores = {score.run_id: score for score in session.scalars(select(RunScore).where(RunScore.suite_id == suite.id))}
+    found: dict[str, RecipeResults] = {}
+    seen: set[str] = set()
+    for evaluation, run in session.execute(query):
+        results = found.setdefault(
+            evaluation.recipe_id, RecipeResults(recipe=evaluation.recipe, evaluation_id=evaluation.id)
+        )
+        if run.id in seen:
+            continue
+        seen.add(run.id)
+        if run.state == State.FINISHED and run.id in scores:
+            results.scored.append((run, scores[run.id]))
+        elif run.state == State.FAILED:
+            results.failed.append(run)
+    return [results for results in found.values() if results.scored or results.failed]
+
+
+def update_leaderboards(session: Session, settings: Settings, protocol_id: str, suite_id: str) -> Leaderboard | None:
+    """A new snapshot if the evidence changed since the newest one; None otherwise, or if there is none yet."""
+    protocol, suite = session.get_one(Protocol, protocol_id), session.get_one(Suite, suite_id)
+    results = results_of(session, protocol, suite)
+    evidence = _evidence_print(results)
+    newest = newest_leaderboard(session, protocol_id, suite_id)
+    if not results or (newest is not None and newest.evidence == evidence):
+        return None
+    body = _body(settings, protocol, suite, results)
+    row = Leaderboard(protocol_id=protocol_id, suite_id=suite_id, evidence=evidence, body=body)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _evidence_print(results: Sequence[RecipeResults]) -> str:
+    """Names exactly what was ranked."""
+    return fingerprint(
+        [
+            [part.recipe.fingerprint, sorted(score.artifact for _, score in part.scored), len(part.failed)]
+            for part in sorted(results, key=lambda part: part.recipe.fingerprint)
+        ]
+    )
+
+
+def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> dict[str, Any]:
+    from proxy.ranking.ranks import rank_recipes
+
+    sound = {part.recipe.id: part for part in results if not part.is_broken()}
+    evidence = gather_evidence(settings, suite, list(sound.values()))
+    ranking = rank_recipes(evidence, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
+    entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
+    entries += [_unranked(part) for part in results if part.is_broken()]
+    return {
+        "protocol": describe_protocol(protocol),
+        "suite": describe_suite(suite),
+        "level": LEVEL,
+        "documents": DOCUMENTS,
+        "entries": entries,
+        "warnings": list(ranking.warnings),
+    }
+
+
+def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeResults]) -> "Evidence":
+    """Per-document losses out of the artifacts. NotFoundError names a missing file."""
+    from proxy.ranking.evidence import Evidence, RecipeEvidence, SetEvidence
+
+    shares = SuiteSpec.model_validate(suite.spec).shares()
+    losses = {score.run_id: _losses(settings, score) for part in results for _, score in part.scored}
+    first = next(iter(losses.values()), {})
+    sets = tuple(
+        SetEvidence(name=name, share=shares[name], text_bytes=part.text_bytes, clusters=part.clusters)
+        for name, part in first.items()
+    )
+    recipes = tuple(
+        RecipeEvidence(
+            recipe=part.recipe.id,
+            seeds=tuple(run.seed for run, _ in part.scored),
+            nats={name: np.stack([losses[run.id][name].nats for run, _ in part.scored]) for name in first},
+        )
+        for part in results
+    )
+    return Evidence(sets=sets, recipes=recipes)
+
+
+def _losses(settings: Settings, score: RunScore) -> dict[str, SetLosses]:
+    path = stored_path(settings, score.artifact)
+    if not path.exists():
+        raise NotFoundError(f"the losses of run {score.run_id} are missing: {path}")
+    return read_losses(path)
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return {"id": recipe.id, "name": recipe.name, "fingerprint": recipe.fingerprint}
+
+
+def _entry(part: RecipeResults, ranked: "RankedRecipe") -> dict[str, Any]:
+    return {
+        "rank": ranked.rank,
+        "rank_low": ranked.rank_low,
+        "rank_high": ranked.rank_high,
+        "recipe": _recipe(part.recipe),
+        "evaluation": part.evaluation_id,
+        "score": ranked.score,
+        "score_low": ranked.score_low,
+        "score_high": ranked.score_high,
+        "p_best": ranked.p_best,
+        "expected_regret": ranked.expected_regret,
+        "letters": ranked.letters,
+        "seeds": ranked.seeds,
+        "gates": part.gates(),
+        "sets": ranked.sets,
+    }
+
+
+def _unranked(part: RecipeResults) -> dict[str, Any]:
+    nothing = ("rank", "rank_low", "rank_high", "score", "score_low", "score_high", "p_best", "expected_regret")
+    return {
+        **dict.fromkeys(nothing),
+        "recipe": _recipe(part.recipe),
+        "evaluation": part.evaluation_id,
+        "letters": "",
+        "seeds": len(part.scored),
+        "gates": part.gates(),
+        "sets": {},
+    }
+
+
+def describe_protocol(protocol: Protocol) -> dict[str, Any]:
+    """What a snapshot says of its protocol."""
+    return {
+        "id": protocol.id,
+        "name": protocol.name,
+        "version": protocol.version,
+        "fingerprint": protocol.fingerprint,
+        "learning_rate": protocol.learning_rate,
+        "standard_rate": protocol.spec["standard_rate"],
+        "reduction": protocol.spec["reduction"],
+    }
+
+
+def describe_suite(suite: Suite) -> dict[str, Any]:
+    """What a snapshot says of its suite."""
+    return {"id": suite.id, "name": suite.name, "version": suite.version, "fingerprint": suite.fingerprint}
+
+
+def newest_leaderboard(
+    session: Session, protocol_id: str | None = None, suite_id: str | None = None
+) -> Leaderboard | None:
+    """The newest snapshot of the protocol and suite, or of any where None."""
+    query = select(Leaderboard)
+    if protocol_id is not None:
+        query = query.where(Leaderboard.protocol_id == protocol_id)
+    if suite_id is not None:
+        query = query.where(Leaderboard.suite_id == suite_id)
+    return session.scalars(query.order_by(Leaderboard.created_at.desc(), Leaderboard.id).limit(1)).first()
+
+
+def read_leaderboard(session: Session, protocol: str | None = None, suite: str | None = None) -> dict[str, Any]:
+    """The newest snapshot as people read it. NotFoundError while nothing was ranked."""
+    protocol_id = find_protocol(session, protocol).id if protocol is not None else None
+    suite_id = find_suite(session, suite).id if suite is not None else None
+    row = newest_leaderboard(session, protocol_id, suite_id)
+    if row is None:
+        raise NotFoundError(f"nothing is ranked yet under protocol {protocol or 'any'} and suite {suite or 'any'}")
+    return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}
+
+
+def list_rankings(session: Session) -> list[tuple[Protocol, Suite]]:
+    """Every (protocol, suite) that has a leaderboard, the newest snapshot first."""
+    query = select(Leaderboard.protocol_id, Leaderboard.suite_id).order_by(Leaderboard.created_at.desc())
+    pairs = dict.fromkeys((row.protocol_id, row.suite_id) for row in session.execute(query))
+    return [(session.get_one(Protocol, pair[0]), session.get_one(Suite, pair[1])) for pair in pairs]
