@@ -26,7 +26,9 @@ from api.tables import agreement_table, leaderboard_table
 from proxy.errors import ForetasteError, InvalidInputError
 from worker.settings import Settings, get_settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Taste the recipe before you buy the model.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Taste the recipe before you buy the model."
+)
 corpus_app = typer.Typer(no_args_is_help=True, help="Registered sources of documents.")
 recipe_app = typer.Typer(no_args_is_help=True, help="Training mixtures.")
 schedule_app = typer.Typer(no_args_is_help=True, help="Rules that re-evaluate recipes.")
@@ -105,7 +107,9 @@ def up(
     """Start the whole service on this machine: database, broker, API, worker, schedules."""
     from api.up import key_path, running_stack
 
-    changes: dict[str, Any] = {name: value for name, value in (("api_port", port), ("data_dir", data_dir)) if value is not None}
+    changes: dict[str, Any] = {
+        name: value for name, value in (("api_port", port), ("data_dir", data_dir)) if value is not None
+    }
     settings = get_settings().model_copy(update=changes)
     with running_stack(settings) as stack:
         console.print(f"Foretaste is up: [bold]{stack.url}[/]   (logs in {settings.data_dir.resolve() / 'logs'})")
@@ -137,7 +141,9 @@ def api() -> None:
     import uvicorn
 
     settings = get_settings()
-    uvicorn.run("api.main:create_app", factory=True, host=settings.api_host, port=settings.api_port, log_level="warning")
+    uvicorn.run(
+        "api.main:create_app", factory=True, host=settings.api_host, port=settings.api_port, log_level="warning"
+    )
 
 
 @app.command()
@@ -252,7 +258,9 @@ def submit(
         body = {"recipe": recipe["id"], "protocol": protocol, "suite": suite, "seeds": seeds}
         evaluation = client.post("/v1/evaluations", body)
         if not as_json:
-            console.print(f"{recipe['name']} ({recipe['fingerprint']}): evaluation {evaluation['id']} is {evaluation['state']}")
+            console.print(
+                f"{recipe['name']} ({recipe['fingerprint']}): evaluation {evaluation['id']} is {evaluation['state']}"
+            )
         if watch:
             evaluation = RunWatcher(client, errors if as_json else console).watch([evaluation["id"]], recipe["name"])[0]
         if as_json:

@@ -89,7 +89,9 @@ class RunWatcher:
 def describe_run(run: dict[str, Any]) -> str:
     """Recipe, protocol, rate and seed of a run, aligned."""
     protocol = run.get("protocol") or {}
-    return f"{run['recipe_name']:<20} {protocol.get('name', ''):<10} rate {run['learning_rate']:.2e}  seed {run['seed']}"
+    return (
+        f"{run['recipe_name']:<20} {protocol.get('name', ''):<10} rate {run['learning_rate']:.2e}  seed {run['seed']}"
+    )
 
 
 def _outcome(run: Resource) -> str:

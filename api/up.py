@@ -202,7 +202,9 @@ def _wait_until_ready(stack: Stack) -> None:
     while time.monotonic() < deadline:
         for service in stack.services:
             if service.has_died():
-                raise ServiceStartError(f"{service.role} ended at once; {service.log_path} says:\n{service.last_words()}")
+                raise ServiceStartError(
+                    f"{service.role} ended at once; {service.log_path} says:\n{service.last_words()}"
+                )
         try:
             if httpx.get(f"{stack.url}/readyz", timeout=2.0).is_success:
                 return
@@ -210,4 +212,6 @@ def _wait_until_ready(stack: Stack) -> None:
             pass
         time.sleep(0.2)
     words = stack.service("api").last_words()
-    raise ServiceStartError(f"{stack.url}/readyz did not answer within {READY_SECONDS:.0f} s; the API's log says:\n{words}")
+    raise ServiceStartError(
+        f"{stack.url}/readyz did not answer within {READY_SECONDS:.0f} s; the API's log says:\n{words}"
+    )

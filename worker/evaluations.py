@@ -17,7 +17,7 @@ from worker.lookup import find_or_add
 from worker.protocols import find_protocol
 from worker.recipes import recipe_of
 from worker.settings import Settings
-from worker.store.models import Evaluation, EvaluationRun, Job, Run, RunScore, utc_now
+from worker.store.models import Evaluation, EvaluationRun, Job, Run, RunScore, Suite, utc_now
 from worker.store.states import State
 from worker.submissions import check_budget, check_leaks
 from worker.suites import find_suite
@@ -281,21 +281,22 @@ def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
     return evaluation
 
 
-def scores_of(session: Session, evaluation: Evaluation) -> dict[str, RunScore]:
-    """Scores of the evaluation's runs on its suite, by run id."""
-    query = select(RunScore).where(
-        RunScore.suite_id == evaluation.suite_id, RunScore.run_id.in_([run.id for run in evaluation.runs])
-    )
-    return {score.run_id: score for score in session.scalars(query)}
+def get_run(session: Session, run_id: str) -> Run:
+    """By id. NotFoundError if there is none."""
+    row = session.get(Run, run_id)
+    if row is None:
+        raise NotFoundError(f"no run {run_id!r}")
+    return row
 
 
-__all__ = [
-    "Request",
-    "cancel_evaluation",
-    "conclude_runs",
-    "get_evaluation",
-    "list_evaluations",
-    "refresh_evaluation_state",
-    "scores_of",
-    "submit_evaluation",
-]
+def scores_of_runs(
+    session: Session, run_ids: Sequence[str], suite_id: str | None = None
+) -> dict[str, list[tuple[RunScore, Suite]]]:
+    """Scores and their suites by run id, narrowed to one suite where asked."""
+    query = select(RunScore, Suite).join(Suite, Suite.id == RunScore.suite_id).where(RunScore.run_id.in_(run_ids))
+    if suite_id is not None:
+        query = query.where(RunScore.suite_id == suite_id)
+    found: dict[str, list[tuple[RunScore, Suite]]] = {}
+    for score, suite in session.execute(query.order_by(RunScore.created_at)):
+        found.setdefault(score.run_id, []).append((score, suite))
+    return found

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from proxy.errors import InvalidInputError
+from proxy.errors import InvalidInputError, NotFoundError
 
 Row = TypeVar("Row")
 
@@ -45,3 +45,11 @@ def find_or_add(session: Session, find: Callable[[], Row | None], make: Callable
             raise
         return row, False
     return made, True
+
+
+def or_not_found(find: Callable[[], Row]) -> Row:
+    """What a path names: the same search, but a miss is 404 and not a faulty field."""
+    try:
+        return find()
+    except InvalidInputError as error:
+        raise NotFoundError("; ".join(f"{one.message} (got {one.value!r})" for one in error.problems)) from error

@@ -9,7 +9,7 @@ from proxy import NUMERICS_VERSION
 from proxy.errors import InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_protocol
-from worker.lookup import find_or_add, split_version, unknown
+from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.store.models import Protocol
 from worker.tokenizers import find_tokenizer
 
@@ -66,3 +66,8 @@ def find_protocol(session: Session, reference: str, pointer: str = "/protocol") 
 def list_protocols(session: Session) -> Sequence[Protocol]:
     """All versions of all protocols, newest last."""
     return session.scalars(select(Protocol).order_by(Protocol.created_at, Protocol.id)).all()
+
+
+def get_protocol(session: Session, reference: str) -> Protocol:
+    """As `find_protocol`, for a path: NotFoundError if there is none."""
+    return or_not_found(lambda: find_protocol(session, reference))

@@ -11,7 +11,7 @@ from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.recipes import fingerprint_recipe
 from worker.corpora import find_corpus
-from worker.lookup import find_or_add, unknown
+from worker.lookup import find_or_add, or_not_found, unknown
 from worker.parsing import Media, parse_body, validate
 from worker.protocols import find_protocol
 from worker.settings import Settings
@@ -90,3 +90,8 @@ def recipe_of(session: Session, body: str | dict[str, Any]) -> Recipe:
     if not isinstance(body, dict):
         raise InvalidInputError.at("/recipe", body, "is neither a reference nor a recipe")
     return store_recipe(session, parse_recipe(body, prefix="/recipe"), "/recipe")[0]
+
+
+def get_recipe(session: Session, reference: str) -> Recipe:
+    """As `find_recipe`, for a path: NotFoundError if there is none."""
+    return or_not_found(lambda: find_recipe(session, reference))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from worker import leases
 from worker.cohorts.endings import settle_failed_job
-from worker.evaluations import conclude_runs
+from worker.cohorts.work import conclude
 from worker.queue import Bell, ring
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What one look found: rows freed from dead workers, runs concluded late, and whether a bell rang."""
+    """What one look found: rows freed from dead workers, evaluations concluded late, and whether a bell rang."""
 
     freed_runs: tuple[str, ...]
     freed_jobs: tuple[str, ...]
-    concluded_runs: tuple[str, ...]
+    concluded: tuple[str, ...]
     rang: tuple[Bell, ...]
 
 
@@ -45,28 +45,33 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
         logger.warning("freed runs %s and jobs %s from workers that fell silent", freed_runs, freed_jobs)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings)
-    return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded_runs=concluded, rang=rang)
+    return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)
 
 
 def _conclude_forgotten(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
-    """A worker may die between a run's result and its evaluation's: conclude where every run has ended."""
+    """A worker may die between a run's result and its evaluation's: conclude where every run has ended.
+
+    Each evaluation alone, so that one that cannot be ranked does not hold up the others.
+    """
     with read_scope(sessions) as session:
-        forgotten = _forgotten_runs(session)
-    if forgotten:
-        with session_scope(sessions) as session:
-            conclude_runs(session, settings, list(forgotten))
-    return forgotten
+        forgotten = _forgotten_evaluations(session)
+    for runs in forgotten.values():
+        conclude(sessions, settings, runs)
+    return tuple(forgotten)
 
 
-def _forgotten_runs(session: Session) -> tuple[str, ...]:
+def _forgotten_evaluations(session: Session) -> dict[str, list[str]]:
+    """Ids of their runs, by evaluation."""
     unfinished = (
         select(EvaluationRun.run_id)
         .join(Run, Run.id == EvaluationRun.run_id)
         .where(EvaluationRun.evaluation_id == Evaluation.id, Run.state.not_in(FINAL_STATES))
     )
     ended = select(Evaluation.id).where(Evaluation.state.not_in(FINAL_STATES), ~exists(unfinished))
-    runs = select(EvaluationRun.run_id).where(EvaluationRun.evaluation_id.in_(ended)).distinct()
-    return tuple(session.scalars(runs.order_by(EvaluationRun.run_id)))
+    found: dict[str, list[str]] = {}
+    for link in session.scalars(select(EvaluationRun).where(EvaluationRun.evaluation_id.in_(ended))):
+        found.setdefault(link.evaluation_id, []).append(link.run_id)
+    return found
 
 
 def _ring_for_waiting(sessions: Sessions, settings: Settings, now: datetime) -> tuple[Bell, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.errors import InvalidInputError
+from proxy.errors import InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps
 from worker.lookup import find_or_add
@@ -47,6 +47,11 @@ class LabelledReference:
     row: Reference
     label: str
     is_best: bool
+
+    @property
+    def id(self) -> str:
+        """The row's."""
+        return self.row.id
 
 
 def register_reference(session: Session, reported: ReferenceFields) -> tuple[Reference, bool]:
@@ -108,6 +113,14 @@ def list_references(
     ]
 
 
+def get_reference(session: Session, reference_id: str) -> LabelledReference:
+    """By id, with its label. NotFoundError if there is none."""
+    row = session.get(Reference, reference_id)
+    if row is None:
+        raise NotFoundError(f"no reference {reference_id!r}")
+    return next(part for part in list_references(session, row.reference_set) if part.id == reference_id)
+
+
 def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
     """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their rate."""
     points = [
@@ -120,7 +133,7 @@ def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
         )
         for row in rows
     ]
-    return label_sweeps(points, rows[0].direction) if rows else {}
+    return label_sweeps(points, "lower" if rows[0].direction == "lower" else "higher") if rows else {}
 
 
 def _labelled(row: Reference, label: TuningLabel) -> LabelledReference:

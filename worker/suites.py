@@ -9,7 +9,7 @@ from proxy.errors import InvalidInputError
 from proxy.suites import Suite as SuiteSpec
 from proxy.suites import fingerprint_suite
 from worker.corpora import find_corpus
-from worker.lookup import find_or_add, split_version, unknown
+from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.store.models import Corpus, Suite
 
 
@@ -60,3 +60,8 @@ def find_suite(session: Session, reference: str, pointer: str = "/suite") -> Sui
 def list_suites(session: Session) -> Sequence[Suite]:
     """All versions of all suites, newest last."""
     return session.scalars(select(Suite).order_by(Suite.created_at, Suite.id)).all()
+
+
+def get_suite(session: Session, reference: str) -> Suite:
+    """As `find_suite`, for a path: NotFoundError if there is none."""
+    return or_not_found(lambda: find_suite(session, reference))

@@ -56,7 +56,9 @@ class Experiment:
         registered += [self._register(f"{corpus.name}-held-out", Path(str(corpus.held_out))) for corpus in held_out]
         for corpus in registered:
             done = self.client.wait(f"/v1/corpora/{corpus['id']}", poll_seconds=0.2)
-            self.console.print(f"  {done['name']:<22} {done['documents']:>6,} documents  {done['text_bytes'] / 1e6:6.2f} MB")
+            self.console.print(
+                f"  {done['name']:<22} {done['documents']:>6,} documents  {done['text_bytes'] / 1e6:6.2f} MB"
+            )
         self._train_tokenizer([corpus.name for corpus in held_out])
         sets = [
             {"name": corpus.name, "corpus": f"{corpus.name}-held-out", "cluster_field": "source"} for corpus in held_out

@@ -79,7 +79,9 @@ def _train(experiment: Experiment, corpora: Sequence[TrainingCorpus]) -> Standar
     edge = "" if standard.is_interior else "  [yellow](at the edge of the ladder)[/]"
     console.print(f"  standard rate {standard.rate:.2e}{edge}; reduced rate {standard.rate * size.reduction:.2e}")
     experiment.register_protocols(standard.rate)
-    console.rule(f"5  {len(size.recipes)} recipes: reduced, standard" + (", references" if size.with_references else ""))
+    console.rule(
+        f"5  {len(size.recipes)} recipes: reduced, standard" + (", references" if size.with_references else "")
+    )
     experiment.evaluate()
     return standard
 

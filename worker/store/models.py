@@ -212,9 +212,7 @@ class Evaluation(Base):
     recipe: Mapped[Recipe] = relationship()
     protocol: Mapped[Protocol] = relationship()
     suite: Mapped[Suite] = relationship()
-    runs: Mapped[list["Run"]] = relationship(
-        secondary="evaluation_runs", order_by="Run.learning_rate, Run.seed"
-    )
+    runs: Mapped[list["Run"]] = relationship(secondary="evaluation_runs", order_by="Run.learning_rate, Run.seed")
 
 
 class Run(LeasedMixin, Base):
@@ -242,9 +240,7 @@ class EvaluationRun(Base):
     """Runs are shared: several evaluations may need the same one."""
 
     __tablename__ = "evaluation_runs"
-    evaluation_id: Mapped[str] = mapped_column(
-        ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True
-    )
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True, index=True)
 
 
@@ -304,9 +300,7 @@ class Agreement(Base):
     """A snapshot of how a leaderboard agrees with a reference set. Never overwritten: its history is shown."""
 
     __tablename__ = "agreements"
-    __table_args__ = (
-        Index("ix_agreements_newest", "protocol_id", "suite_id", "reference_set", "created_at"),
-    )
+    __table_args__ = (Index("ix_agreements_newest", "protocol_id", "suite_id", "reference_set", "created_at"),)
     id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("agr"))
     protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
     suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
@@ -326,9 +320,7 @@ class Schedule(Base):
     protocol: Mapped[str] = mapped_column(String(100))  # by name: its newest version at each firing
     suite: Mapped[str] = mapped_column(String(100))
     seeds: Mapped[int]
-    tags: Mapped[dict[str, Any]] = mapped_column(
-        default=dict
-    )  # recipes that carry all of these; {} means all
+    tags: Mapped[dict[str, Any]] = mapped_column(default=dict)  # recipes that carry all of these; {} means all
     is_enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

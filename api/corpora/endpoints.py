@@ -1,0 +1,36 @@
+"""Registered sources of documents."""
+
+from fastapi import APIRouter, Response
+
+from api.corpora.schemas import CorpusIn, CorpusOut, show
+from api.dependencies import Body, Key, Reading, Writing
+from api.pagination import Cursor, Limit, Page, paginate
+from worker import corpora
+from worker.parsing import validate
+from worker.queue import Bell
+
+router = APIRouter(prefix="/corpora", tags=["corpora"])
+
+
+@router.post("", status_code=202)
+def register(key: Key, body: Body, writing: Writing, response: Response) -> CorpusOut:
+    """Registers a corpus and queues the job that reads it; 200 if it is there with unchanged files."""
+    asked = validate(CorpusIn, body)
+    row, is_new = corpora.register_corpus(writing.session, asked.name, asked.uri, asked.text_field, asked.fields)
+    if is_new:
+        writing.ring_after_commit(Bell.JOBS)
+    response.status_code = 202 if is_new else 200
+    response.headers["Location"] = f"/v1/corpora/{row.id}"
+    return show(row)
+
+
+@router.get("")
+def show_all(session: Reading, limit: Limit = 100, cursor: Cursor = None) -> Page[CorpusOut]:
+    """All revisions of all corpora, oldest first."""
+    return paginate(corpora.list_corpora(session), cursor, limit, show)
+
+
+@router.get("/{corpus_id}")
+def show_one(corpus_id: str, session: Reading) -> CorpusOut:
+    """One revision."""
+    return show(corpora.get_corpus(session, corpus_id))

@@ -1,0 +1,33 @@
+"""How proxies are trained: immutable, versioned."""
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import Body, Key, Reading, Writing
+from api.pagination import Cursor, Limit, Page, paginate
+from api.protocols.schemas import ProtocolOut, show
+from proxy.protocols import Protocol
+from worker import protocols
+from worker.parsing import validate
+
+router = APIRouter(prefix="/protocols", tags=["protocols"])
+
+
+@router.post("", status_code=201)
+def register(key: Key, body: Body, writing: Writing, response: Response) -> ProtocolOut:
+    """Registers a version; 200 if this content is there under this name."""
+    row, is_new = protocols.store_protocol(writing.session, validate(Protocol, body))
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"/v1/protocols/{row.id}"
+    return show(row)
+
+
+@router.get("")
+def show_all(session: Reading, limit: Limit = 100, cursor: Cursor = None) -> Page[ProtocolOut]:
+    """All versions, oldest first."""
+    return paginate(protocols.list_protocols(session), cursor, limit, show)
+
+
+@router.get("/{protocol}")
+def show_one(protocol: str, session: Reading) -> ProtocolOut:
+    """One version by id, fingerprint, name@version, or name (the newest)."""
+    return show(protocols.get_protocol(session, protocol))

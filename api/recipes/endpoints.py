@@ -1,0 +1,47 @@
+"""Training mixtures, sent as JSON or YAML."""
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import Body, Key, Reading, SettingsOf, Writing
+from api.pagination import Cursor, Limit, Page, paginate
+from api.recipes.schemas import RecipeOut, ValidationOut, show
+from proxy.recipes import Recipe
+from worker import recipes
+from worker.parsing import validate
+
+router = APIRouter(tags=["recipes"])
+
+
+@router.post("/recipes", status_code=201)
+def register(key: Key, body: Body, writing: Writing, response: Response) -> RecipeOut:
+    """Registers a recipe; 200 if its content is there, under whatever name."""
+    row, is_new = recipes.store_recipe(writing.session, validate(Recipe, body))
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"/v1/recipes/{row.id}"
+    return show(row)
+
+
+@router.post("/recipes:validate")
+def check(
+    key: Key,
+    body: Body,
+    session: Reading,
+    settings: SettingsOf,
+    protocol: str | None = None,
+    suite: str | None = None,
+) -> ValidationOut:
+    """Checks a recipe without storing it; with a protocol its budget too, with a suite its leaks."""
+    report = recipes.validate_recipe(session, settings, validate(Recipe, body), protocol, suite)
+    return ValidationOut.model_validate(report)
+
+
+@router.get("/recipes")
+def show_all(session: Reading, limit: Limit = 100, cursor: Cursor = None) -> Page[RecipeOut]:
+    """All recipes, oldest first."""
+    return paginate(recipes.list_recipes(session), cursor, limit, show)
+
+
+@router.get("/recipes/{recipe}")
+def show_one(recipe: str, session: Reading) -> RecipeOut:
+    """One recipe by id, fingerprint or name (the newest of that name)."""
+    return show(recipes.get_recipe(session, recipe))

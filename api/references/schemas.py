@@ -1,0 +1,81 @@
+"""What references look like over HTTP."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from api.runs.schemas import RecipeRef, refer_to_recipe
+from proxy.recipes import Name, Specification
+from worker.references import LabelledReference, ReferenceFields
+
+
+class ReferenceIn(Specification):
+    """One large-scale result at one setting of the hyperparameters."""
+
+    reference_set: Name = Field(description="results that are compared with each other")
+    recipe: str = Field(description="name, fingerprint or id of a registered recipe")
+    metric: str = Field(min_length=1, max_length=100, description="e.g. bits_per_byte, core_v1")
+    direction: Literal["lower", "higher"] = Field(description="which values are better")
+    unit: str = ""
+    value: float | None = Field(default=None, allow_inf_nan=False)
+    stopped_early: bool = Field(default=False, description="this setting was given up as hopeless; it has no value")
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="what else was tuned")
+    seed: int | None = None
+    parameters: int = Field(gt=0)
+    tokens: int = Field(gt=0)
+    source: str = Field(default="", description="where the figure comes from")
+    evaluation: str | None = Field(default=None, description="if it was trained here")
+
+    def fields(self) -> ReferenceFields:
+        """As the use case takes it."""
+        return ReferenceFields(**self.model_dump())
+
+
+class ReferenceOut(BaseModel):
+    """A registered result and the label that its recipe's sweep earned."""
+
+    id: str
+    reference_set: str
+    recipe: RecipeRef
+    metric: str
+    direction: str
+    unit: str
+    value: float | None
+    stopped_early: bool
+    learning_rate: float | None
+    hyperparameters: dict[str, Any]
+    seed: int | None
+    parameters: int
+    tokens: int
+    source: str
+    evaluation: str | None
+    label: str = Field(description="computed: tuned | swept, at the edge | swept, unequal | single")
+    is_best: bool = Field(description="this rate is the sweep's best")
+    created_at: datetime
+
+
+def show(labelled: LabelledReference) -> ReferenceOut:
+    """A row with its label as people see it."""
+    row = labelled.row
+    return ReferenceOut(
+        id=row.id,
+        reference_set=row.reference_set,
+        recipe=refer_to_recipe(row.recipe),
+        metric=row.metric,
+        direction=row.direction,
+        unit=row.unit,
+        value=row.value,
+        stopped_early=row.stopped_early,
+        learning_rate=row.learning_rate,
+        hyperparameters=row.hyperparameters,
+        seed=row.seed,
+        parameters=row.parameters,
+        tokens=row.tokens,
+        source=row.source,
+        evaluation=row.evaluation_id,
+        label=labelled.label,
+        is_best=labelled.is_best,
+        created_at=row.created_at,
+    )

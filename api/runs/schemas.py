@@ -1,0 +1,101 @@
+"""What runs look like over HTTP."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from worker.store.models import Protocol, Recipe, Run, RunScore, Suite
+from worker.store.states import State
+
+HEAVY = ("curve", "suites")  # the curve has its own address, the suites' results are `scores`
+
+
+class RecipeRef(BaseModel):
+    """Which recipe."""
+
+    id: str
+    name: str
+    fingerprint: str
+
+
+class VersionRef(BaseModel):
+    """Which version of a protocol or suite."""
+
+    id: str
+    name: str
+    version: int
+    fingerprint: str
+
+
+class ScoreOut(BaseModel):
+    """A run on one suite, in bits per byte, with the marks of its gates."""
+
+    suite: VersionRef
+    score: float
+    sets: dict[str, float]
+    gates: list[dict[str, Any]]
+
+
+class RunOut(BaseModel):
+    """One training. `result` is null until it ended by itself."""
+
+    id: str
+    state: State
+    recipe: RecipeRef
+    protocol: VersionRef
+    learning_rate: float
+    seed: int
+    replicate: int
+    sweep: str | None = Field(description="runs with the same word are the rates of one sweep")
+    attempt: int
+    progress: dict[str, Any] = Field(description="step, steps, loss, tokens_per_second, seconds_left while it runs")
+    error: str | None
+    result: dict[str, Any] | None
+    scores: list[ScoreOut]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class CurveOut(BaseModel):
+    """Training curve, thinned to at most 200 points: step, loss (nats a token), gradient norm, learning rate."""
+
+    columns: tuple[str, ...] = ("step", "loss", "gradient_norm", "learning_rate")
+    rows: list[list[float | None]]
+
+
+def refer_to_recipe(row: Recipe) -> RecipeRef:
+    """The short form."""
+    return RecipeRef(id=row.id, name=row.name, fingerprint=row.fingerprint)
+
+
+def refer_to_version(row: Protocol | Suite) -> VersionRef:
+    """The short form."""
+    return VersionRef(id=row.id, name=row.name, version=row.version, fingerprint=row.fingerprint)
+
+
+def show_run(run: Run, scores: list[tuple[RunScore, Suite]]) -> RunOut:
+    """A row with its scores as people see it."""
+    result = None if run.result is None else {name: part for name, part in run.result.items() if name not in HEAVY}
+    return RunOut(
+        id=run.id,
+        state=run.state,
+        recipe=refer_to_recipe(run.recipe),
+        protocol=refer_to_version(run.protocol),
+        learning_rate=run.learning_rate,
+        seed=run.seed,
+        replicate=run.replicate,
+        sweep=run.sweep,
+        attempt=run.attempt,
+        progress=run.progress,
+        error=run.error,
+        result=result,
+        scores=[
+            ScoreOut(suite=refer_to_version(suite), score=score.score, sets=score.sets, gates=score.gates)
+            for score, suite in scores
+        ],
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+    )

@@ -1,0 +1,107 @@
+"""The child process: `python -m worker.cohorts.child SPEC.json`. No database, no broker, nothing but the work.
+
+It exits at once when its standard input closes, because then nobody would hear it. What libraries print goes to
+standard error: standard output carries messages only.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from proxy.errors import ForetasteError
+from worker.cohorts.messages import (
+    CANCEL,
+    CohortSpec,
+    JobEnded,
+    JobProgress,
+    Line,
+    RegisterCorpusSpec,
+    ScoreRunSpec,
+    TrainTokenizerSpec,
+    read_spec,
+    write_line,
+)
+
+ORPHANED = 75  # exit status of a child whose supervisor has gone (EX_TEMPFAIL)
+Say = Callable[[Line], None]
+
+
+class Ears(threading.Thread):
+    """Listens on standard input: which runs are cancelled, and whether the supervisor is still there.
+
+    The source is unbuffered: a daemon thread must not hold a buffer's lock when the interpreter ends.
+    """
+
+    def __init__(self, source: IO[bytes]) -> None:
+        super().__init__(name="ears", daemon=True)
+        self._source = source
+        self._cancelled: set[str] = set()
+
+    def run(self) -> None:
+        """Until the input ends, and the process with it."""
+        for line in self._source:
+            word, _, run_id = line.decode().strip().partition(" ")
+            if word == CANCEL:
+                self._cancelled.add(run_id)
+        os._exit(ORPHANED)
+
+    def has_cancelled(self, run_id: str) -> bool:
+        """True once the supervisor wants the run no more."""
+        return run_id in self._cancelled
+
+
+def mouth() -> Say:
+    """Keeps standard output for messages and sends everything else that is printed to standard error."""
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lock = threading.Lock()
+
+    def say(line: Line) -> None:
+        with lock:
+            messages.write(write_line(line))
+            messages.flush()
+
+    return say
+
+
+def do_job(spec: RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec, say: Say) -> JobEnded:
+    """Runs the job; its error is part of the answer, with another attempt only if the fault may be the machine's."""
+    from worker.cohorts.chores import register_corpus, score_run, train_tokenizer
+
+    def tell(**progress: object) -> None:
+        say(JobProgress(job=spec.job, progress=progress))
+
+    try:
+        if isinstance(spec, RegisterCorpusSpec):
+            return JobEnded(job=spec.job, result=register_corpus(spec, tell))
+        if isinstance(spec, TrainTokenizerSpec):
+            return JobEnded(job=spec.job, result=train_tokenizer(spec, tell))
+        return JobEnded(job=spec.job, result=score_run(spec, tell))
+    except ForetasteError as error:
+        return JobEnded(job=spec.job, error=str(error))
+    except (OSError, MemoryError) as error:
+        traceback.print_exc()
+        return JobEnded(job=spec.job, error=f"{type(error).__name__}: {error}", is_retryable=True)
+
+
+def main(arguments: list[str]) -> None:
+    """Does what the specification file says."""
+    say = mouth()
+    spec = read_spec(Path(arguments[0]).read_bytes())
+    ears = Ears(os.fdopen(os.dup(0), "rb", buffering=0))
+    ears.start()
+    if isinstance(spec, CohortSpec):
+        from worker.cohorts.training import train_runs
+
+        for ended in train_runs(spec, say, ears.has_cancelled):
+            say(ended)
+    else:
+        say(do_job(spec, say))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

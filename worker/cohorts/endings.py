@@ -1,0 +1,98 @@
+"""What an end means for the rows: a run's outcome with its scores and gates, a job's corpus or tokenizer."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker import jobs, runs
+from worker.cohorts.messages import CohortSpec, JobEnded, RunEnded, RunResult, ScoreRunSpec, SuiteResult
+from worker.cohorts.specs import JobSpec
+from worker.leases import Claim
+from worker.store.models import Corpus, Job, Run, Tokenizer
+from worker.store.states import State
+
+
+def outcome_of(line: RunEnded, spec: CohortSpec) -> runs.Outcome:
+    """What is stored for a run. A stopped or failed run has no scores."""
+    result = line.result
+    scores = []
+    if result is not None and line.state == "finished":
+        scores = [score_of(part, result, spec.protocol.steps) for part in result.suites.values()]
+    return runs.Outcome(
+        state=State(line.state),
+        result=None if result is None else result.model_dump(mode="json"),
+        error=line.error,
+        checkpoint=line.checkpoint,
+        scores=scores,
+    )
+
+
+def score_of(part: SuiteResult, result: RunResult, planned_steps: int) -> runs.Score:
+    """One suite's score with the marks of its gates."""
+    return runs.Score(
+        suite_id=part.suite,
+        score=part.score,
+        sets={name: measured.bits_per_byte for name, measured in part.sets.items()},
+        gates=_gates(part, result, planned_steps),
+        artifact=part.artifact,
+    )
+
+
+def begin_job(session: Session, job: Job) -> None:
+    """The corpus or tokenizer a job makes is being worked on."""
+    for made in _made_by(session, job.id):
+        made.state = State.RUNNING
+
+
+def end_job(session: Session, claim: Claim, line: JobEnded, spec: JobSpec) -> bool:
+    """Stores a job's end and what it made; False (and nothing written) if the claim is lost."""
+    if line.error is not None or line.result is None:
+        if not jobs.fail_job(session, claim, line.error or "the job ended without a result"):
+            return False
+        settle_failed_job(session, claim.id)
+        return True
+    if not jobs.finish_job(session, claim, line.result):
+        return False
+    _store_result(session, claim.id, line.result, spec)
+    return True
+
+
+def settle_failed_job(session: Session, job_id: str) -> None:
+    """What a job should have made fails with it, or waits with it for another attempt."""
+    job = session.get_one(Job, job_id)
+    for made in _made_by(session, job_id):
+        made.state, made.error = job.state, job.error
+
+
+def _made_by(session: Session, job_id: str) -> list[Corpus | Tokenizer]:
+    corpora = session.scalars(select(Corpus).where(Corpus.job_id == job_id))
+    tokenizers = session.scalars(select(Tokenizer).where(Tokenizer.job_id == job_id))
+    return [*corpora, *tokenizers]
+
+
+def _store_result(session: Session, job_id: str, result: dict[str, Any], spec: JobSpec) -> None:
+    for made in _made_by(session, job_id):
+        made.state, made.error = State.FINISHED, None
+        for name in ("fingerprint", "documents", "characters", "text_bytes", "vocabulary"):
+            if hasattr(made, name):
+                setattr(made, name, result[name])
+    if isinstance(spec, ScoreRunSpec):
+        part = SuiteResult.model_validate(result)
+        trained = RunResult.model_validate(session.get_one(Run, spec.run.id).result)
+        runs.record_score(session, spec.run.id, score_of(part, trained, spec.protocol.steps))
+
+
+def _gates(part: SuiteResult, result: RunResult, planned_steps: int) -> list[dict[str, Any]]:
+    from proxy.ranking.gates import check_gates
+
+    gates = check_gates(
+        initial_loss=math.nan if result.initial_loss is None else result.initial_loss,
+        final_loss=math.nan if result.final_loss is None else result.final_loss,
+        steps=result.steps,
+        planned_steps=planned_steps,
+        progress={name: measured.progress for name, measured in part.sets.items()},
+    )
+    return [asdict(gate) for gate in gates]

@@ -1,0 +1,239 @@
+"""What the supervisor and its child say to each other.
+
+The supervisor writes one specification file; the child answers with one JSON object a line on its standard output.
+On standard input the child hears `cancel RUN_ID`, and the end of the input tells it that its supervisor has gone.
+Losses are nats a token unless a name says otherwise; a number that is not finite travels as null.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from proxy.protocols import Protocol
+from proxy.recipes import Recipe
+from proxy.suites import Suite
+
+CANCEL = "cancel"
+
+
+class Message(BaseModel):
+    """Both sides are the same code version, so anything unknown is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusSpec(Message):
+    """A registered corpus: where it lies, and what it must still contain (None while it is being registered)."""
+
+    uri: str
+    text_field: str
+    fields: tuple[str, ...]
+    fingerprint: str | None = None
+
+
+class SuiteSpec(Message):
+    """A suite to score; `corpora` maps the references in its sets to registered corpora."""
+
+    id: str
+    suite: Suite
+    corpora: dict[str, CorpusSpec]
+
+
+class RunSpec(Message):
+    """One run of a cohort; `suites` are the ids of those to score it on."""
+
+    id: str
+    recipe: Recipe
+    corpora: dict[str, CorpusSpec]
+    learning_rate: float
+    seed: int
+    sweep: str | None
+    suites: tuple[str, ...]
+
+
+class ChildSpec(Message):
+    """What every child needs to know."""
+
+    artifact_dir: Path
+    threads: int
+    compile: bool
+
+
+class CohortSpec(ChildSpec):
+    """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used."""
+
+    kind: Literal["cohort"] = "cohort"
+    protocol: Protocol
+    suites: tuple[SuiteSpec, ...]
+    runs: tuple[RunSpec, ...]
+
+
+class RegisterCorpusSpec(ChildSpec):
+    """Read a corpus to its end: fingerprint, counts and the table of its documents."""
+
+    kind: Literal["register_corpus"] = "register_corpus"
+    job: str
+    corpus: CorpusSpec
+
+
+class TrainTokenizerSpec(ChildSpec):
+    """Learn a byte-level BPE from at most `sample_bytes` of text, the corpora in turn."""
+
+    kind: Literal["train_tokenizer"] = "train_tokenizer"
+    job: str
+    vocabulary: int
+    sample_bytes: int
+    corpora: tuple[CorpusSpec, ...]
+
+
+class ScoreRunSpec(ChildSpec):
+    """Score a stored checkpoint on another suite; `checkpoint` is relative to the artifact folder.
+
+    The run says what it was trained on: the progress bounds are estimated on the same stream.
+    """
+
+    kind: Literal["score_run"] = "score_run"
+    job: str
+    protocol: Protocol
+    run: RunSpec
+    suite: SuiteSpec
+    checkpoint: str
+
+
+Spec = CohortSpec | RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec
+
+
+class SetResult(Message):
+    """One validation set of one run. `unigram_nats` and `bigram_nats` are its progress bounds, if computed."""
+
+    bits_per_byte: float
+    nats_per_token: float
+    tokens: int
+    text_bytes: int
+    documents: int
+    unigram_nats: float | None = None
+    bigram_nats: float | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """φ = (H_uni − L) / (H_uni − H_bi): 0 at the unigram entropy, 1 at the bigram entropy."""
+        if self.unigram_nats is None or self.bigram_nats is None or self.unigram_nats <= self.bigram_nats:
+            return None
+        return (self.unigram_nats - self.nats_per_token) / (self.unigram_nats - self.bigram_nats)
+
+
+class SuiteResult(Message):
+    """One suite of one run; `score` is the share-weighted bits per byte."""
+
+    suite: str
+    score: float
+    sets: dict[str, SetResult]
+    artifact: str
+
+
+class SourceUse(Message):
+    """What the plan drew from one source."""
+
+    corpus: str
+    share: float
+    documents: int
+    removed: dict[str, int]
+    kept_documents: int
+    available_tokens: int
+    drawn_tokens: int
+    epochs: float
+
+
+class Environment(Message):
+    """Where a run was computed."""
+
+    device: str
+    compute_dtype: str
+    is_compiled: bool
+    threads: int
+    torch: str
+    python: str
+    code_version: str
+    notes: tuple[str, ...]
+
+
+class RunResult(Message):
+    """What is stored with a run that ended by itself. `curve`: [step, loss, gradient norm, rate], at most 200 rows."""
+
+    initial_loss: float | None
+    final_loss: float | None
+    steps: int
+    tokens: int
+    parameters: int
+    tokens_per_second: float | None
+    seconds: float
+    failed_step: int | None = None
+    curve: list[list[float | None]]
+    suites: dict[str, SuiteResult] = Field(default_factory=dict)
+    plan: list[SourceUse]
+    environment: Environment
+
+
+class RunProgress(Message):
+    """How far a run is; `loss` is the training loss."""
+
+    kind: Literal["progress"] = "progress"
+    run: str
+    phase: Literal["preparing", "training", "scoring"] = "training"
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class RunEnded(Message):
+    """A run that ended by itself. `is_retryable`: the fault may lie with the machine rather than with the run."""
+
+    kind: Literal["run"] = "run"
+    run: str
+    state: Literal["finished", "stopped", "failed", "cancelled"]
+    error: str | None = None
+    is_retryable: bool = False
+    result: RunResult | None = None
+    checkpoint: str | None = None
+
+
+class JobProgress(Message):
+    """How far a job is."""
+
+    kind: Literal["job_progress"] = "job_progress"
+    job: str
+    progress: dict[str, Any]
+
+
+class JobEnded(Message):
+    """A job that ended by itself, with its result or its error."""
+
+    kind: Literal["job"] = "job"
+    job: str
+    error: str | None = None
+    is_retryable: bool = False
+    result: dict[str, Any] | None = None
+
+
+Line = Annotated[RunProgress | RunEnded | JobProgress | JobEnded, Field(discriminator="kind")]
+
+_LINE: TypeAdapter[Line] = TypeAdapter(Line)
+_SPEC: TypeAdapter[Spec] = TypeAdapter(Annotated[Spec, Field(discriminator="kind")])
+
+
+def write_line(message: Line) -> str:
+    """One JSON object and a newline."""
+    return message.model_dump_json() + "\n"
+
+
+def read_line(line: str | bytes) -> Line:
+    """The message of one line; ValueError (pydantic) names what does not fit."""
+    return _LINE.validate_json(line)
+
+
+def read_spec(content: str | bytes) -> Spec:
+    """The specification in a file's content."""
+    return _SPEC.validate_json(content)

@@ -1,0 +1,131 @@
+"""One child process: started from a specification file, heard line by line, killed with everything it started.
+
+It leads a process group of its own. Its standard input stays open as long as its supervisor lives; when that
+closes, however the supervisor ended, the child exits. Its standard error goes to a file whose end explains a crash.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from worker.cohorts.messages import CANCEL, ChildSpec, Line, read_line
+from worker.settings import Settings
+
+CHILD = (sys.executable, "-m", "worker.cohorts.child")
+EXIT_SECONDS = 5.0  # for a child that has said everything
+LAST_WORDS = 2000  # characters of standard error kept with an error
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The threads a worker owns, set before any library starts its pool; compiled code is kept between children."""
+    threads = str(settings.owned_threads)
+    cache = settings.data_dir.resolve() / "cache" / "inductor"
+    extra = dict.fromkeys(THREAD_VARIABLES, threads) | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
+    extra |= {"TOKENIZERS_PARALLELISM": "true" if settings.owned_threads > 1 else "false"}
+    return dict(os.environ) | extra
+
+
+class ChildProcess:
+    """A running child. `next_line` never blocks longer than asked."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name="child-lines", daemon=True)
+        self._reader.start()
+        self._is_drained = False
+
+    @property
+    def pid(self) -> int:
+        """Also the id of its process group."""
+        return self._process.pid
+
+    def next_line(self, timeout_seconds: float) -> Line | None:
+        """The next message, or None if none came in time or none will come any more."""
+        try:
+            line = self._lines.get(timeout=0 if self._is_drained else timeout_seconds)
+        except queue.Empty:
+            return None
+        if line is None:
+            self._is_drained = True
+            return None
+        return read_line(line)
+
+    def has_ended(self) -> bool:
+        """True once it is gone and all it said has been read."""
+        return self._is_drained
+
+    def cancel(self, run_id: str) -> None:
+        """Asks it to leave one run and go on with the others."""
+        with suppress(BrokenPipeError):  # it is gone already, so it does not train that run either
+            self._stdin.write(f"{CANCEL} {run_id}\n".encode())
+            self._stdin.flush()
+
+    def describe_end(self) -> str:
+        """How it ended, with its last words."""
+        code = self._process.wait()
+        how = f"killed by signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        words = self._log.read_text(errors="replace")[-LAST_WORDS:].strip()
+        return f"the child process ended early ({how})" + (f":\n{words}" if words else "")
+
+    def close(self) -> None:
+        """Tells a child that nothing more is wanted of it, and lets it exit."""
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(EXIT_SECONDS)
+
+    def kill(self) -> None:
+        """Ends the child and everything in its group; safe to call at any time."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+
+@contextmanager
+def running_child(spec: ChildSpec, settings: Settings, program: Sequence[str] = CHILD) -> Iterator[ChildProcess]:
+    """A child for the block; whatever happens in it, nothing of the child is left behind."""
+    folder = settings.data_dir.resolve() / "children"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "spec.json"
+        path.write_text(spec.model_dump_json())
+        child = ChildProcess([*program, str(path)], child_environment(settings), Path(place) / "stderr.txt")
+        try:
+            yield child
+        finally:
+            child.kill()

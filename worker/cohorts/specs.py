@@ -1,0 +1,124 @@
+"""From rows to the specification a child can work on without a database."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.errors import NotFoundError
+from proxy.protocols import Protocol as ProtocolSpec
+from proxy.recipes import Recipe as RecipeSpec
+from proxy.suites import Suite as SuiteModel
+from worker.cohorts.messages import (
+    CohortSpec,
+    CorpusSpec,
+    RegisterCorpusSpec,
+    RunSpec,
+    ScoreRunSpec,
+    SuiteSpec,
+    TrainTokenizerSpec,
+)
+from worker.corpora import find_corpus
+from worker.jobs import JobKind
+from worker.settings import Settings
+from worker.store.models import Corpus, Evaluation, EvaluationRun, Job, Run, Suite
+from worker.store.states import State
+
+JobSpec = RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec
+
+
+def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings) -> CohortSpec:
+    """What a child needs to train the runs, all of one cohort key. NotFoundError if a corpus is registered no more."""
+    suites = {run.id: _suites_of(session, run.id) for run in runs}
+    distinct = {suite.id: suite for part in suites.values() for suite in part}
+    return CohortSpec(
+        **_common(settings),
+        protocol=ProtocolSpec.model_validate(runs[0].protocol.spec),
+        suites=tuple(_suite_spec(session, suite) for suite in distinct.values()),
+        runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
+    )
+
+
+def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
+    """What a child needs to do the job. NotFoundError if something it speaks of is not there."""
+    kind = JobKind(job.kind)
+    if kind is JobKind.REGISTER_CORPUS:
+        corpus = session.scalars(select(Corpus).where(Corpus.job_id == job.id)).one()
+        return RegisterCorpusSpec(**_common(settings), job=job.id, corpus=_corpus_spec(corpus))
+    if kind is JobKind.TRAIN_TOKENIZER:
+        return _tokenizer_spec(session, job, settings)
+    return _score_spec(session, job, settings)
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    return {
+        "artifact_dir": settings.artifact_dir,
+        "threads": settings.owned_threads,
+        "compile": settings.compile,
+    }
+
+
+def _tokenizer_spec(session: Session, job: Job, settings: Settings) -> TrainTokenizerSpec:
+    payload = job.payload
+    return TrainTokenizerSpec(
+        **_common(settings),
+        job=job.id,
+        vocabulary=payload["vocabulary"],
+        sample_bytes=payload["sample_bytes"],
+        corpora=tuple(_corpus_spec(find_corpus(session, reference)) for reference in payload["corpora"]),
+    )
+
+
+def _score_spec(session: Session, job: Job, settings: Settings) -> ScoreRunSpec:
+    run = session.get_one(Run, job.payload["run_id"])
+    suite = session.get_one(Suite, job.payload["suite_id"])
+    if run.checkpoint is None:
+        raise NotFoundError(f"run {run.id} has no checkpoint to score")
+    return ScoreRunSpec(
+        **_common(settings),
+        job=job.id,
+        protocol=ProtocolSpec.model_validate(run.protocol.spec),
+        run=_run_spec(session, run, [suite]),
+        suite=_suite_spec(session, suite),
+        checkpoint=run.checkpoint,
+    )
+
+
+def _suites_of(session: Session, run_id: str) -> Sequence[Suite]:
+    """The suites of the evaluations that need this run, whoever asked first."""
+    needing = (
+        select(Evaluation.suite_id)
+        .join(EvaluationRun, EvaluationRun.evaluation_id == Evaluation.id)
+        .where(EvaluationRun.run_id == run_id, Evaluation.state != State.CANCELLED)
+    )
+    return session.scalars(select(Suite).where(Suite.id.in_(needing)).order_by(Suite.id)).all()
+
+
+def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
+    return RunSpec(
+        id=run.id,
+        recipe=RecipeSpec.model_validate(run.recipe.spec),
+        corpora={
+            reference: _corpus_spec(find_corpus(session, print_)) for reference, print_ in run.recipe.corpora.items()
+        },
+        learning_rate=run.learning_rate,
+        seed=run.seed,
+        sweep=run.sweep,
+        suites=tuple(suite.id for suite in suites),
+    )
+
+
+def _suite_spec(session: Session, suite: Suite) -> SuiteSpec:
+    model = SuiteModel.model_validate(suite.spec)
+    corpora = {part.corpus: _corpus_spec(find_corpus(session, part.corpus)) for part in model.sets}
+    return SuiteSpec(id=suite.id, suite=model, corpora=corpora)
+
+
+def _corpus_spec(corpus: Corpus) -> CorpusSpec:
+    return CorpusSpec(
+        uri=corpus.uri,
+        text_field=corpus.text_field,
+        fields=tuple(corpus.fields),
+        fingerprint=corpus.fingerprint,
+    )

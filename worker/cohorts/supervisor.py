@@ -1,0 +1,80 @@
+"""Watches one child: passes on what it says, keeps its leases alive, and ends it when it must.
+
+No transaction is open while the child works. Whatever the child says becomes a short transaction of its own;
+progress is written at most once a second for all its runs together.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from worker.cohorts.messages import ChildSpec, Line
+from worker.cohorts.process import CHILD, ChildProcess, running_child
+from worker.settings import Settings
+
+LISTEN_SECONDS = 0.2
+PROGRESS_SECONDS = 1.0
+
+
+class Work(Protocol):
+    """Leased rows in a child's hands. Every method is at most one short transaction."""
+
+    @property
+    def spec(self) -> ChildSpec:
+        """What the child is told."""
+        ...
+
+    def pending(self) -> frozenset[str]:
+        """Rows that have not ended yet."""
+        ...
+
+    def hear(self, line: Line) -> None:
+        """Takes one message: progress is kept for later, an end is stored at once."""
+        ...
+
+    def show_progress(self) -> None:
+        """Stores the progress heard since the last time."""
+        ...
+
+    def beat(self) -> frozenset[str]:
+        """Extends the leases; the rows that were lost or cancelled, which are pending no more."""
+        ...
+
+    def give_back(self) -> None:
+        """The worker stops: pending rows are queued again, not held against them."""
+        ...
+
+    def break_off(self, error: str) -> None:
+        """The child died: pending rows are queued again, the attempt counted."""
+        ...
+
+
+def supervise(work: Work, settings: Settings, is_stopping: Callable[[], bool], program: Sequence[str] = CHILD) -> None:
+    """Runs the child to its end, or to the end of our right to it. `program` gets the specification's path."""
+    with running_child(work.spec, settings, program) as child:
+        _watch(child, work, settings, is_stopping)
+        if not work.pending():
+            child.close()
+            return
+        if is_stopping():
+            child.kill()
+            work.give_back()
+            return
+        work.break_off(child.describe_end())
+
+
+def _watch(child: ChildProcess, work: Work, settings: Settings, is_stopping: Callable[[], bool]) -> None:
+    """Until the child ends, nothing is pending any more, or the worker is told to stop."""
+    next_beat = next_progress = time.monotonic()
+    while work.pending() and not is_stopping() and not child.has_ended():
+        line = child.next_line(LISTEN_SECONDS)
+        if line is not None:
+            work.hear(line)
+        now = time.monotonic()
+        if now >= next_beat:
+            next_beat = now + settings.heartbeat_seconds
+            for lost in work.beat():
+                child.cancel(lost)
+        if now >= next_progress:
+            next_progress = now + PROGRESS_SECONDS
+            work.show_progress()

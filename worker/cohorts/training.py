@@ -1,0 +1,196 @@
+"""Trains one cohort: prepares every run, trains those that can be trained, and says how each one ended.
+
+A run that cannot be prepared (its plan is infeasible, its corpus has changed) fails alone.
+"""
+
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import torch
+
+from proxy.data.plans import SamplingPlan
+from proxy.errors import ForetasteError
+from proxy.lm.checkpoints import save_checkpoint
+from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, train_cohort
+from proxy.lm.device import detect
+from proxy.protocols import Protocol
+from worker.artifacts import new_checkpoint_path, relative_path
+from worker.cohorts.materials import Bench, Materials, set_name
+from worker.cohorts.messages import (
+    ChildSpec,
+    CohortSpec,
+    Environment,
+    Line,
+    RunEnded,
+    RunProgress,
+    RunResult,
+    RunSpec,
+    SourceUse,
+    SuiteSpec,
+)
+
+SAY_SECONDS = 0.25  # the supervisor writes once a second; more would only fill the pipe
+
+
+@dataclass(kw_only=True)
+class Reporter:
+    """Turns the training loop's events into messages."""
+
+    say: Callable[[Line], None]
+    has_cancelled: Callable[[str], bool]
+    _said_at: dict[str, float] = field(default_factory=dict)
+
+    def progress(
+        self, run_id: str, step: int, steps: int, loss: float, tokens_per_second: float, seconds_left: float
+    ) -> None:
+        """Says how far a run is, a few times a second."""
+        now = time.monotonic()
+        if step < steps and now - self._said_at.get(run_id, 0.0) < SAY_SECONDS:
+            return
+        self._said_at[run_id] = now
+        self.say(
+            RunProgress(
+                run=run_id,
+                step=step,
+                steps=steps,
+                loss=loss,
+                tokens_per_second=tokens_per_second,
+                seconds_left=seconds_left,
+            )
+        )
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Asked by the training loop between steps."""
+        return self.has_cancelled(run_id)
+
+
+def train_runs(
+    spec: CohortSpec, say: Callable[[Line], None], has_cancelled: Callable[[str], bool]
+) -> Iterator[RunEnded]:
+    """One message for each run of the specification, as they end."""
+    for run in spec.runs:
+        say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
+    materials = Materials(spec, spec.protocol)
+    ready: dict[str, tuple[RunSpec, SamplingPlan]] = {}
+    for run in spec.runs:
+        problem = _prepare(run, spec, materials, ready)
+        if problem is not None:
+            yield problem
+    environment = describe_environment(spec, spec.protocol)
+    members = [_member(run, plan) for run, plan in ready.values()]
+    sets = scoring_sets(spec.suites, {id_ for run, _ in ready.values() for id_ in run.suites}, materials)
+    reporter = Reporter(say=say, has_cancelled=has_cancelled)
+    for outcome in train_cohort(spec.protocol, members, sets, reporter, spec.threads, spec.compile):
+        run, plan = ready[outcome.run_id]
+        yield _ended(run, plan, outcome, spec, materials, environment)
+
+
+def scoring_sets(suites: Sequence[SuiteSpec], needed: set[str], materials: Materials) -> dict[str, ScoringSet]:
+    """The held-out sets of the needed suites, each once, by `set_name`."""
+    found: dict[str, ScoringSet] = {}
+    for suite in (suite for suite in suites if suite.id in needed):
+        for part in suite.suite.sets:
+            name = set_name(part, suite.corpora[part.corpus])
+            if name not in found:
+                held_out = materials.held_out(part, suite.corpora[part.corpus])
+                found[name] = ScoringSet(
+                    name=name,
+                    windows=materials.windows(held_out),
+                    text_bytes=held_out.text_bytes,
+                    documents=len(held_out.text_bytes),
+                )
+    return found
+
+
+def describe_environment(spec: ChildSpec, protocol: Protocol) -> Environment:
+    """Where and with what this is computed."""
+    device = detect(protocol.precision, protocol.device_class, spec.threads, spec.compile)
+    return Environment(
+        device=str(device.device),
+        compute_dtype=str(device.compute_dtype).removeprefix("torch."),
+        is_compiled=device.compile,
+        threads=spec.threads,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        code_version=version("foretaste"),
+        notes=tuple(device.notes),
+    )
+
+
+def _prepare(
+    run: RunSpec, spec: CohortSpec, materials: Materials, ready: dict[str, tuple[RunSpec, SamplingPlan]]
+) -> RunEnded | None:
+    """Adds the run's plan to `ready`; how it ended if it has none."""
+    try:
+        for suite in (suite for suite in spec.suites if suite.id in run.suites):
+            for part in suite.suite.sets:
+                materials.held_out(part, suite.corpora[part.corpus])
+        ready[run.id] = (run, materials.plan(run))
+    except ForetasteError as error:
+        return RunEnded(run=run.id, state="failed", error=str(error))
+    except OSError as error:
+        traceback.print_exc()
+        return RunEnded(run=run.id, state="failed", error=f"{type(error).__name__}: {error}", is_retryable=True)
+    return None
+
+
+def _member(run: RunSpec, plan: SamplingPlan) -> Member:
+    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, stream=plan.stream, sweep=run.sweep)
+
+
+def _ended(
+    run: RunSpec,
+    plan: SamplingPlan,
+    outcome: MemberOutcome,
+    spec: CohortSpec,
+    materials: Materials,
+    environment: Environment,
+) -> RunEnded:
+    """Writes the files of a finished run, and says everything about it."""
+    if outcome.state == "cancelled":
+        return RunEnded(run=run.id, state="cancelled")
+    result = _result(plan, outcome, environment)
+    checkpoint: str | None = None
+    if outcome.state == "finished":
+        benches = [
+            Bench(spec=suite, materials=materials, place=spec) for suite in spec.suites if suite.id in run.suites
+        ]
+        suites = {bench.spec.id: bench.result(run, outcome.nats) for bench in benches}
+        result = result.model_copy(update={"suites": suites})
+        assert outcome.weights is not None
+        path = new_checkpoint_path(spec, run.id)
+        save_checkpoint(path, outcome.weights)
+        checkpoint = relative_path(spec, path)
+    return RunEnded(run=run.id, state=outcome.state, error=outcome.error, result=result, checkpoint=checkpoint)
+
+
+def _result(plan: SamplingPlan, outcome: MemberOutcome, environment: Environment) -> RunResult:
+    return RunResult(
+        initial_loss=outcome.curve[0][1] if outcome.curve else None,
+        final_loss=outcome.final_loss,
+        steps=outcome.steps_done,
+        tokens=outcome.tokens,
+        parameters=outcome.parameters,
+        tokens_per_second=outcome.tokens_per_second,
+        seconds=outcome.seconds,
+        failed_step=outcome.failed_step,
+        curve=[list(row) for row in outcome.curve],
+        plan=[
+            SourceUse(
+                corpus=use.corpus,
+                share=use.share,
+                documents=use.documents,
+                removed=dict(use.removed),
+                kept_documents=use.kept_documents,
+                available_tokens=use.available_tokens,
+                drawn_tokens=use.drawn_tokens,
+                epochs=use.epochs,
+            )
+            for use in plan.report
+        ],
+        environment=environment,
+    )
