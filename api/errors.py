@@ -1,4 +1,4 @@
-"""Every error leaves as problem+json (RFC 9457), with a JSON pointer to each field at fault and the value found there."""
+"""Every error leaves as problem+json (RFC 9457), with a JSON pointer to each field at fault and its value."""
 
 import json
 import logging

@@ -17,15 +17,15 @@ class Size:
     recipes: tuple[dict[str, Any], ...]
     vocabulary: int = 1024
     batch_sequences: int = 8
-    context_tokens: int = 128
-    steps: int = 400
+    context_tokens: int = 64
+    steps: int = 800
     seeds: int = 2
     reduction: float = 1 / 3
-    proxy: dict[str, int] = field(default_factory=lambda: {"layers": 3, "width": 64, "heads": 4, "hidden": 192})
-    reference: dict[str, int] = field(default_factory=lambda: {"layers": 4, "width": 144, "heads": 6, "hidden": 384})
-    probe_rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
+    proxy: dict[str, int] = field(default_factory=lambda: {"layers": 3, "width": 64, "heads": 2, "hidden": 192})
+    reference: dict[str, int] = field(default_factory=lambda: {"layers": 4, "width": 128, "heads": 4, "hidden": 352})
+    probe_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
     anchors: tuple[str, ...] = ("balanced", "only-python")
-    reference_rates: tuple[float, ...] = (2e-3, 6e-3, 1.8e-2)
+    reference_rates: tuple[float, ...] = (7e-4, 2e-3, 6e-3)
     with_references: bool = True
 
     def architecture(self, shape: dict[str, int]) -> dict[str, int]:
@@ -110,7 +110,7 @@ FULL = Size(
 )
 QUICK = Size(
     recipes=(BALANCED, CODE_HEAVY, NO_PROSE, ONLY_PYTHON, GARBAGE, REPEATED),
-    steps=300,
-    probe_rates=(4e-3, 8e-3, 1.6e-2),
+    steps=600,
+    probe_rates=(1e-3, 2e-3, 4e-3),
     with_references=False,
 )

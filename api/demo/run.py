@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ from api.up import Stack, key_path, running_stack
 from worker.settings import get_settings
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is run, under which name, and where its files go."""
+
+    label: str
+    size: Size
+    folder: Path
+    corpora: Sequence[TrainingCorpus]
+    keep: bool = False
+
+
 def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> None:
     """The main job on text that every installation has; starts from nothing each time."""
     started_at = time.monotonic()
@@ -30,7 +42,7 @@ def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> N
         for corpus in write_corpora(folder / "corpora")
     ]
     size = QUICK if is_quick else FULL
-    _run(folder=folder, label="demo", size=size, corpora=corpora, console=console, started_at=started_at, keep=keep)
+    _run(Plan(label="demo", size=size, folder=folder, corpora=corpora, keep=keep), console, started_at)
 
 
 def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
@@ -38,33 +50,24 @@ def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
     started_at = time.monotonic()
     found = study_corpora(corpora)
     size = study_size([corpus.name for corpus in found])
-    _run(folder=folder, label="study", size=size, corpora=found, console=console, started_at=started_at, keep=False)
+    _run(Plan(label="study", size=size, folder=folder, corpora=found), console, started_at)
 
 
-def _run(
-    *,
-    folder: Path,
-    label: str,
-    size: Size,
-    corpora: Sequence[TrainingCorpus],
-    console: Console,
-    started_at: float,
-    keep: bool,
-) -> None:
+def _run(plan: Plan, console: Console, started_at: float) -> None:
     console.rule("2  Service: database, broker, API, worker, schedules")
-    settings = get_settings().model_copy(update={"data_dir": folder / "service", "api_port": 0})
+    settings = get_settings().model_copy(update={"data_dir": plan.folder / "service", "api_port": 0})
     with running_stack(settings) as stack:
-        console.print(f"  {stack.url}   logs in {folder / 'service' / 'logs'}")
+        console.print(f"  {stack.url}   logs in {plan.folder / 'service' / 'logs'}")
         client = Client(stack.url, key_path(settings).read_text().strip())
-        experiment = Experiment(client=client, console=console, size=size, label=label)
-        standard = _train(experiment, corpora)
+        experiment = Experiment(client=client, console=console, size=plan.size, label=plan.label)
+        standard = _train(experiment, plan.corpora)
         references = experiment.register_references()
         extra = {"standard_rate": _describe(standard), "schedule": _schedule(experiment)}
-        _show(experiment, references, folder)
+        _show(experiment, references, plan.folder)
         report = build_report(experiment, time.monotonic() - started_at, extra)
-        write_report(report, folder / "report.json")
-        console.print(f"\n{folder / 'report.json'} written after {report['wall_seconds']:.0f} s.")
-        _leave(stack, console, keep)
+        write_report(report, plan.folder / "report.json")
+        console.print(f"\n{plan.folder / 'report.json'} written after {report['wall_seconds']:.0f} s.")
+        _leave(stack, console, plan.keep)
 
 
 def _train(experiment: Experiment, corpora: Sequence[TrainingCorpus]) -> StandardRate:

@@ -39,7 +39,7 @@ def _corpus(folder: Path, path: Path) -> TrainingCorpus:
 
 
 def study_size(domains: list[str]) -> Size:
-    """Recipes over the domains: all even, one left out (three of them), one at half (each of the first six), one alone."""
+    """Recipes: all even, one domain left out (three of them), one at half (the first six), one alone."""
     recipes = [_mixture("even", dict.fromkeys(domains, 1.0))]
     recipes += [_mixture(f"no-{left}", {d: 1.0 for d in domains if d != left}) for left in domains[::4][:3]]
     recipes += [_mixture(f"half-{domain}", _half(domains, domain)) for domain in domains[:6]]
