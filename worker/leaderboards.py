@@ -128,9 +128,13 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
     from proxy.ranking.ranks import rank_recipes
 
     sound = {part.recipe.id: part for part in results if not part.is_broken()}
-    evidence = gather_evidence(settings, suite, list(sound.values()))
-    ranking = rank_recipes(evidence, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
-    entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
+    entries: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    if sound:
+        evidence = gather_evidence(settings, suite, list(sound.values()))
+        ranking = rank_recipes(evidence, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
+        entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
+        warnings = list(ranking.warnings)
     entries += [_unranked(part) for part in results if part.is_broken()]
     return {
         "protocol": describe_protocol(protocol),
@@ -138,7 +142,7 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
         "level": LEVEL,
         "documents": DOCUMENTS,
         "entries": entries,
-        "warnings": list(ranking.warnings),
+        "warnings": warnings,
     }
 
 

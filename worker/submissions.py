@@ -4,10 +4,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from proxy.data.documents import DocumentTable, Int64Array
 from proxy.data.leaks import find_overlap
 from proxy.data.plans import check_feasible
 from proxy.data.selection import select as select_documents
-from proxy.data.tokens import load_token_counts
+from proxy.data.tokens import open_tokens
 from proxy.errors import FieldProblem, InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
@@ -21,11 +22,13 @@ from worker.store.models import Suite
 def check_budget(session: Session, settings: Settings, recipe: RecipeSpec, protocol: ProtocolSpec) -> None:
     """InvalidInputError names each source that cannot supply its share of the protocol's token budget."""
     corpora = {source.corpus: find_corpus(session, source.corpus) for source in recipe.sources}
-    tables = {reference: load_documents(settings, corpus) for reference, corpus in corpora.items()}
-    counts = {
-        reference: load_token_counts(tokens_folder(settings), str(corpus.fingerprint), protocol.tokenizer)
-        for reference, corpus in corpora.items()
-    }
+    tables: dict[str, DocumentTable] = {}
+    counts: dict[str, Int64Array | None] = {}
+    for reference, corpus in corpora.items():
+        # Rows of the table stored with the tokens are in the order of the counts; the registered table may not be.
+        store = open_tokens(tokens_folder(settings), str(corpus.fingerprint), protocol.tokenizer)
+        tables[reference] = load_documents(settings, corpus) if store is None else store.documents
+        counts[reference] = None if store is None else store.token_counts
     check_feasible(recipe, tables, counts, protocol.token_budget)
 
 

@@ -58,8 +58,8 @@ def _witten_bell(
     follower_total_V = np.bincount(pairs // size, weights=counts, minlength=size)
     distinct_V = np.bincount(pairs // size, minlength=size).astype(np.float64)
     wanted = context * size + token
-    found = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-    seen = np.where(pairs[found] == wanted, counts[found], 0)
+    found = np.searchsorted(pairs, wanted)  # one past the end for a pair above all that were seen
+    seen = np.where(np.append(pairs, -1)[found] == wanted, np.append(counts, 0)[found], 0)
     total = follower_total_V[context] + distinct_V[context]
     mixed = (seen + distinct_V[context] * unigram_V[token]) / np.maximum(total, 1)
     probability: Float64Array = np.where(total > 0, mixed, unigram_V[token])

@@ -18,7 +18,7 @@ from proxy.data.documents import DocumentTable, Int64Array, Progress, TableBuild
 from proxy.data.tokenizers import TokenArray, Tokenizer
 from proxy.errors import CorpusChangedError
 
-BATCH_CHARACTERS = 4_000_000
+BATCH_CHARACTERS = 1_000_000  # the library holds about 100 bytes a token of a batch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,95 @@
+"""Small corpora in every format, token stores without a tokenizer, and how often a property is tried."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import zstandard
+from hypothesis import settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from proxy.data.corpora import Document
+from proxy.data.documents import TableBuilder
+from proxy.data.tokens import TokenStore
+from proxy.data.validation import ValidationTokens
+
+Record = dict[str, Any]
+
+END = 0
+FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+
+few = settings(max_examples=25, deadline=None, database=None)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+def lines(records: Sequence[Record]) -> bytes:
+    """JSON lines."""
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def write(folder: Path, name: str, records: Sequence[Record]) -> Path:
+    """A file of the format that its name says."""
+    path = folder / name
+    if name.endswith(".parquet"):
+        parquet.write_table(pyarrow.Table.from_pylist(list(records)), path)
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress(lines(records)))
+    elif name.endswith(".zst"):
+        path.write_bytes(zstandard.compress(lines(records)))
+    else:
+        path.write_bytes(lines(records))
+    return path
+
+
+def records(*words: str) -> list[Record]:
+    """Documents of nothing but text."""
+    return [{"text": word} for word in words]
+
+
+def store(documents: Sequence[Sequence[int]], fields: Sequence[Record] | None = None) -> TokenStore:
+    """A store whose tokens stand for themselves: a document's text is its token numbers."""
+    builder = TableBuilder()
+    for index, tokens in enumerate(documents):
+        text = " ".join(map(str, tokens))
+        builder.add(Document(text=text, fields=dict(fields[index]) if fields else {}))
+    lengths = [len(tokens) for tokens in documents]
+    flat = [token for tokens in documents for token in tokens]
+    return TokenStore(
+        tokens=np.array(flat, dtype=np.uint16),
+        offsets=np.cumsum([0, *lengths], dtype=np.int64),
+        documents=builder.table(),
+    )
+
+
+def numbered(first: int, documents: int, length: int = 4) -> list[list[int]]:
+    """Documents of equal length that share no token; with their end of text each costs `length` + 1."""
+    return [list(range(first + i * length, first + (i + 1) * length)) for i in range(documents)]
+
+
+def split_stream(stream: Sequence[int]) -> list[tuple[int, ...]]:
+    """The pieces of a stream, in order, without the ends of text."""
+    pieces: list[list[int]] = []
+    for token in stream:
+        if token == END:
+            pieces.append([])
+        else:
+            pieces[-1].append(int(token))
+    assert pieces.pop() == []
+    return [tuple(piece) for piece in pieces]
+
+
+def held_out(documents: Sequence[Sequence[int]]) -> ValidationTokens:
+    """A validation set of these documents, each a cluster."""
+    made = store(documents)
+    return ValidationTokens(
+        name="held-out",
+        tokens=tuple(np.array(tokens, dtype=np.uint16) for tokens in documents),
+        text_bytes=made.documents.text_bytes,
+        clusters=np.arange(len(documents), dtype=np.int64),
+        keys=made.documents.key,
+    )

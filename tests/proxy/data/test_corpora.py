@@ -1,0 +1,198 @@
+"""Reading corpora: every format gives the same documents, and every fault names its field and its place."""
+
+import datetime
+import decimal
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow
+import pytest
+import zstandard
+from pyarrow import parquet
+
+from proxy.data.corpora import CorpusLocation, find_files, json_value, read_documents
+from proxy.data.documents import scan_corpus
+from proxy.errors import FieldProblem, InvalidInputError
+from tests.proxy.data.material import FORMATS, lines, records, write
+
+
+def the_problem(location: CorpusLocation) -> FieldProblem:
+    with pytest.raises(InvalidInputError) as caught:
+        scan_corpus(location)
+    (problem,) = caught.value.problems
+    return problem
+
+
+def read(path: Path, **options: object) -> list[str]:
+    return [document.text for document in read_documents(CorpusLocation(uri=str(path), **options))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_text_and_the_fields_asked_for(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, f"a.{suffix}", [{"body": "é\n1", "page": 3, "rest": "x"}, {"body": "", "page": None}])
+    location = CorpusLocation(uri=str(path), text_field="body", fields=("page",))
+    first, second = read_documents(location)
+    assert (first.text, first.fields) == ("é\n1", {"page": 3})
+    assert (second.text, second.fields) == ("", {"page": None})
+
+
+def test_a_folder_is_read_recursively_in_sorted_order_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    write(tmp_path / "b", "1.jsonl.gz", records("third"))
+    write(tmp_path, "a.jsonl", records("first", "second"))
+    (tmp_path / "README.md").write_text("no corpus")
+    assert read(tmp_path) == ["first", "second", "third"]
+
+
+def test_a_glob_matches_several_files_and_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
+    write(tmp_path, "a1.jsonl", records("one"))
+    write(tmp_path, "a2.jsonl", records("two"))
+    write(tmp_path, "[odd].jsonl", records("odd"))
+    assert read(tmp_path / "a?.jsonl") == ["one", "two"]
+    assert read(tmp_path / "[odd].jsonl") == ["odd"]
+
+
+def test_blank_lines_a_byte_order_mark_and_a_missing_last_line_break_are_forgiven(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"text": "one"}\r\n\n  \n{"text": "two"}')
+    assert read(path) == ["one", "two"]
+
+
+def test_zstandard_frames_may_follow_each_other_and_lines_may_cross_them(tmp_path: Path) -> None:
+    content = lines(records("one", "two", "three"))
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(zstandard.compress(content[:20]) + zstandard.compress(content[20:].rstrip()))
+    assert read(path) == ["one", "two", "three"]
+
+
+def test_a_document_larger_than_a_chunk_arrives_whole(tmp_path: Path) -> None:
+    long = "".join(chr(33 + i * i % 90) for i in range(400_000))
+    assert read(write(tmp_path, "a.jsonl.zst", records(long, "short"))) == [long, "short"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl.gz", "jsonl.zst"])
+@pytest.mark.parametrize("kept", [3, 0.5, -1])
+def test_a_truncated_file_is_named(tmp_path: Path, suffix: str, kept: float) -> None:
+    path = write(tmp_path, f"a.{suffix}", records(*map(str, range(200))))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept) if 0 < kept < 1 else int(kept)])
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert problem.pointer == "/uri"
+    assert str(problem.value).startswith(f"{path}:")
+    assert "damaged or truncated" in problem.message
+
+
+@pytest.mark.parametrize("suffix", ["jsonl.gz", "jsonl.zst", "parquet"])
+def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"plainly something else, and long enough to be looked at")
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert problem.pointer == "/uri"
+    assert str(path) in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"text": ', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[1]", "is not a JSON object but list"),
+        (b"null", "is not a JSON object but NoneType"),
+        (b'{"text": "\xff"}', "is not UTF-8"),
+        ('{"text": "a"}'.encode("utf-16"), "is not UTF-8"),
+        (rb'{"text": "\ud800"}', "lone surrogates"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: bytes, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "good"}\n' + line)
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert (problem.pointer, problem.value) == ("/uri", f"{path}:2")
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [({"body": "a"}, "has no such field; it has body"), ({}, "it has none"), ({"text": 7}, "holds int there")],
+)
+def test_a_document_without_text_is_named(tmp_path: Path, record: dict[str, object], message: str) -> None:
+    path = write(tmp_path, "a.jsonl", [*records("good"), record])
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert (problem.pointer, problem.value) == ("/text_field", "text")
+    assert f"{path}:2" in problem.message
+    assert message in problem.message
+
+
+def test_parquet_without_the_text_field_or_a_field_is_refused_before_a_row_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.parquet", [{"body": "a", "page": 1}])
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert (problem.pointer, problem.value) == ("/text_field", "text")
+    assert "it has body, page" in problem.message
+    problem = the_problem(CorpusLocation(uri=str(path), text_field="body", fields=("page", "url")))
+    assert (problem.pointer, problem.value) == ("/fields/1", "url")
+
+
+def test_parquet_rows_without_text_or_with_bytes_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
+    problem = the_problem(CorpusLocation(uri=str(write(tmp_path, "a.parquet", [{"text": "a"}, {"text": None}]))))
+    assert "row 2 holds NoneType there, not text" in problem.message
+    broken = pyarrow.array([b"\xff"], pyarrow.binary()).view(pyarrow.string())
+    parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "b.parquet")
+    problem = the_problem(CorpusLocation(uri=str(tmp_path / "b.parquet")))
+    assert (problem.pointer, problem.value) == ("/uri", str(tmp_path / "b.parquet"))
+
+
+def test_a_field_that_no_document_has_is_a_misspelt_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", [{"text": "a", "url": "x"}, {"text": "b"}])
+    problem = the_problem(CorpusLocation(uri=str(path), fields=("url", "sorce")))
+    assert (problem.pointer, problem.value) == ("/fields/1", "sorce")
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "missing-*.jsonl", "empty", "nul\0.jsonl"])
+def test_nothing_there_is_an_error_with_the_uri(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    problem = the_problem(CorpusLocation(uri=str(tmp_path / name)))
+    assert (problem.pointer, problem.value) == ("/uri", str(tmp_path / name))
+    assert problem.message == "no file is there"
+
+
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n")
+    with pytest.raises(InvalidInputError, match=r"unknown file type; known are \.jsonl, .*a\.csv"):
+        find_files(CorpusLocation(uri=str(tmp_path / "*.csv")))
+
+
+@pytest.mark.parametrize("suffix", FORMATS[:3])
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_an_empty_corpus_is_an_error(tmp_path: Path, suffix: str, content: bytes) -> None:
+    packed = {"jsonl": content, "jsonl.gz": gzip.compress(content), "jsonl.zst": zstandard.compress(content)}
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(packed[suffix])
+    assert the_problem(CorpusLocation(uri=str(path))).message == "holds no document"
+    path.write_bytes(b"")
+    assert the_problem(CorpusLocation(uri=str(path))).message == "holds no document"
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "a.jsonl", records("a"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may open everything, so no real file refuses it
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert (problem.pointer, problem.value) == ("/uri", str(path))
+    assert "Permission denied" in problem.message
+
+
+def test_field_values_become_what_json_can_say() -> None:
+    values = {
+        1: [1.0, 0.5, float("nan"), True, None, "a\ud800"],
+        "when": datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+        "rest": ({"price": decimal.Decimal("1.50"), "raw": b"\xff"},),
+    }
+    assert json.loads(json.dumps(json_value(values), allow_nan=False)) == {
+        "1": [1, 0.5, None, True, None, "a?"],
+        "when": "2020-01-02T00:00:00+00:00",
+        "rest": [{"price": "1.50", "raw": "ff"}],
+    }
