@@ -65,17 +65,14 @@ class RunWatcher:
         for run in ended:
             self._report_end(progress, run)
         for run in runs.values():
-            if run["state"] == "running" and run["progress"].get("steps"):
+            if run["state"] == "running" and run["progress"].get("step"):
                 self._move_bar(progress, run)
 
     def _move_bar(self, progress: Progress, run: Resource) -> None:
         now = run["progress"]
         if run["id"] not in self._bars:
             self._bars[run["id"]] = progress.add_task(describe_run(run), total=now["steps"], detail="")
-        detail = (
-            f"{now['tokens_per_second']:>9,.0f} tokens/s  loss {now['loss']:.3f}  {now['seconds_left']:>4.0f} s left"
-        )
-        progress.update(self._bars[run["id"]], completed=now["step"], detail=detail)
+        progress.update(self._bars[run["id"]], completed=now["step"], detail=_detail(now))
 
     def _report_end(self, progress: Progress, run: Resource) -> None:
         if run["id"] in self._ended:
@@ -84,6 +81,14 @@ class RunWatcher:
         if (bar := self._bars.pop(run["id"], None)) is not None:
             progress.remove_task(bar)
         self._console.print(f"{MARKS[run['state']]} {describe_run(run)}  {_outcome(run)}")
+
+
+def _detail(now: Resource) -> str:
+    """Speed, loss and time left; what is not known yet is left out."""
+    if now.get("tokens_per_second") is None or now.get("loss") is None:
+        return str(now.get("phase", ""))
+    left = f"{now['seconds_left']:>4.0f} s left" if now.get("seconds_left") is not None else ""
+    return f"{now['tokens_per_second']:>9,.0f} tokens/s  loss {now['loss']:.3f}  {left}"
 
 
 def describe_run(run: dict[str, Any]) -> str:

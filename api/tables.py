@@ -1,88 +1,115 @@
-"""Leaderboard and agreement as tables for a terminal."""
+"""Leaderboard and agreement as tables for a terminal, written like the page writes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from api.dashboard import formats
+from api.dashboard.ranking import Row, view_ranking
+from api.dashboard.selection import Selection
 
 Body = Mapping[str, Any]
 
-NOTHING = "–"
-
 
 def leaderboard_table(body: Body) -> Table:
-    """The ranking: rank and its interval, score ± interval in bits per byte, P(best), gates that failed."""
+    """One row a recipe, best first, broken ones last; warnings and the answer stand below."""
+    view = view_ranking(body, Selection())
     protocol, suite = body["protocol"], body["suite"]
-    title = (
-        f"{protocol['name']}@{protocol['version']} (rate {protocol['learning_rate']:.2e}) "
-        f"on {suite['name']}@{suite['version']}, {body['level']:.0%} intervals"
-    )
-    table = Table(title=title, caption="\n".join(body["warnings"]) or None, caption_justify="left")
-    for heading in ("rank", "recipe", "bits per byte", "P(best)", "ties", "seeds", "gates"):
-        table.add_column(heading, justify="right" if heading in ("rank", "P(best)", "seeds") else "left")
-    for entry in body["entries"]:
-        table.add_row(*_entry_cells(entry))
+    title = f"{protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"
+    notes = [view.answer, *(f"Warning: {warning}" for warning in body.get("warnings") or ())]
+    table = _table(f"{title}, learning rate {formats.rate(protocol.get('learning_rate'))}", notes)
+    table.add_column("Rank", justify="right", no_wrap=True)
+    table.add_column("Recipe", overflow="fold")
+    table.add_column("Bits per byte", justify="right", no_wrap=True)
+    table.add_column("P(best)", justify="right", no_wrap=True)
+    table.add_column("Tied", no_wrap=True)
+    table.add_column("Seeds", justify="right")
+    table.add_column("Gates", overflow="fold")
+    for row in view.rows:
+        table.add_row(*_cells(row), style="dim" if row.is_broken else None)
     return table
 
 
-def _entry_cells(entry: Body) -> tuple[str, ...]:
-    failed = [gate for gate in entry["gates"] if not gate["passed"]]
-    marks = ", ".join(
-        f"[red]{gate['name']}[/]" if gate["is_fatal"] else f"[yellow]{gate['name']}[/]" for gate in failed
-    )
-    return (
-        _rank(entry),
-        entry["recipe"]["name"],
-        _score(entry),
-        _number(entry["p_best"], 2),
-        entry["letters"],
-        str(entry["seeds"]),
-        marks or "[green]ok[/]",
+def _table(title: str, notes: Sequence[str]) -> Table:
+    return Table(
+        title=Text(title),
+        caption=Text("\n".join(notes)),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="none",
     )
 
 
-def _rank(entry: Body) -> str:
-    if entry["rank"] is None:
-        return "unranked"
-    if entry["rank_low"] is None:
-        return str(entry["rank"])
-    return f"{entry['rank']} [dim][{entry['rank_low']}–{entry['rank_high']}][/dim]".replace("[dim][", "[dim]\\[")
+def _cells(row: Row) -> list[str | Text]:
+    entry = row.entry
+    return [
+        row.rank,
+        Text(entry["recipe"]["name"], style="bold" if entry.get("rank_low") == 1 else ""),
+        f"{row.score} {row.half_width}".strip(),
+        formats.probability(entry.get("p_best")),
+        entry.get("letters") or "",
+        formats.count(entry.get("seeds")),
+        _gates(row),
+    ]
 
 
-def _score(entry: Body) -> str:
-    if entry["score"] is None:
-        return NOTHING
-    if entry["score_low"] is None:
-        return f"{entry['score']:.4f}"
-    return f"{entry['score']:.4f} ± {(entry['score_high'] - entry['score_low']) / 2:.4f}"
+def _gates(row: Row) -> Text:
+    """The marks that failed, fatal ones in red; a tick and their number if all passed."""
+    if not row.failed_gates:
+        return Text(f"✓ {len(row.passed_gates)}" if row.passed_gates else formats.MISSING, style="green")
+    marks = [
+        Text(f"{'✕' if gate['is_fatal'] else '!'} {gate['name']}", style="red" if gate["is_fatal"] else "yellow")
+        for gate in row.failed_gates
+    ]
+    return Text(", ").join(marks)
 
 
 def agreement_table(bodies: Sequence[Body]) -> Table:
-    """One row a protocol: each figure with its interval, or without one where none is due; beneath, what chance gives."""
-    first = bodies[0]
-    title = f"Agreement with references {first['reference_set']} ({first['metric']}, {first['direction']} is better)"
-    table = Table(title=title, caption="\n".join(f"{_name(body)}: {body['note']}" for body in bodies))
-    table.caption_justify = "left"
-    for heading in ("protocol", "rate", "n", "Spearman", "Kendall τ-b", "decision accuracy", "regret@1"):
-        table.add_column(heading, justify="left" if heading == "protocol" else "right")
+    """One row a protocol, all against the same references; what chance gives and the honest notes stand below."""
+    sets = ", ".join(dict.fromkeys(str(body["reference_set"]) for body in bodies))
+    table = _table(f"Agreement with the references {sets}, 95 % intervals", _notes(bodies))
+    table.add_column("Protocol", overflow="fold")
+    table.add_column("n", justify="right", no_wrap=True)
+    for words in ("Spearman ρ", "Kendall τ", "Decision accuracy", "Regret@1"):
+        table.add_column(words, justify="right")
     for body in bodies:
-        figures = (_figure(body, name) for name in ("spearman", "kendall", "decision_accuracy", "regret_at_1"))
-        table.add_row(_name(body), f"{body['protocol']['learning_rate']:.2e}", str(body["n"]), *figures)
-    chance = first["chance"]
-    by_chance = (_number(chance.get(name)) for name in ("spearman", "kendall", "decision_accuracy", "regret_at_1"))
-    table.add_row("[dim]by chance[/]", "", "", *by_chance)
+        protocol = body["protocol"]
+        name = f"{protocol['name']}@{protocol['version']}"
+        table.add_row(
+            Text(name), formats.count(body.get("n")), *_figures(body), style=None if _is_sound(body) else "dim"
+        )
     return table
 
 
-def _name(body: Body) -> str:
-    return f"{body['protocol']['name']}@{body['protocol']['version']}"
+def _is_sound(body: Body) -> bool:
+    return bool(body.get("is_evidence", True))
 
 
-def _figure(body: Body, name: str) -> str:
+def _figures(body: Body) -> list[str]:
+    decimals = {"spearman": 2, "kendall": 2, "decision_accuracy": 2, "regret_at_1": 4}
+    return [escape(_figure(body, name, places)) for name, places in decimals.items()]
+
+
+def _figure(body: Body, name: str, decimals: int) -> str:
+    """The value and, if it has one, its interval."""
+    value = formats.number(body.get(name), decimals)
     low, high = body.get(f"{name}_low"), body.get(f"{name}_high")
-    interval = f" \\[{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-    return f"{_number(body[name])}{interval}"
+    return value if low is None or high is None else f"{value} {formats.interval(low, high, decimals)}"
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return NOTHING if value is None else f"{value:.{digits}f}"
+def _notes(bodies: Sequence[Body]) -> list[str]:
+    notes = []
+    for body in bodies:
+        prefix = "" if _is_sound(body) else "not evidence: "
+        if body.get("note"):
+            notes.append(f"{body['protocol']['name']}: {prefix}{body['note']}")
+    chance = next((body.get("chance") or {} for body in bodies), {})
+    if chance:
+        shown = [("decision accuracy", "decision_accuracy", 2), ("regret@1", "regret_at_1", 4)]
+        words = [f"{word} {formats.number(chance.get(name), places)}" for word, name, places in shown]
+        notes.append(f"By chance: ρ and τ 0, {', '.join(words)}.")
+    return notes

@@ -1,0 +1,45 @@
+"""The page at `/`. The address holds the whole selection, so every view can be linked to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from api.dashboard.pages import read_page
+from api.dashboard.rendering import STATIC, render_page
+from api.dashboard.selection import Selection
+from api.dependencies import Reading
+from worker.store.models import utc_now
+
+# Everything comes from this service, and nothing is inline: a recipe's name can never become a script.
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+Text = Annotated[str, Query(max_length=200)]
+
+router = APIRouter(include_in_schema=False)
+
+__all__ = ["STATIC", "router"]
+
+
+@router.get("/", response_class=HTMLResponse)
+def show_page(
+    request: Request,
+    session: Reading,
+    protocol: Text = "",
+    suite: Text = "",
+    reference_set: Text = "",
+    sort: Text = "",
+    find: Text = "",
+    view: Text = "",
+) -> HTMLResponse:
+    """The leaderboard page; 404 with the same page around it if the selection names what does not exist."""
+    selection = Selection(protocol=protocol, suite=suite, reference_set=reference_set, sort=sort, find=find, view=view)
+    page = read_page(session, selection, str(request.base_url).rstrip("/"), utc_now())
+    return HTMLResponse(render_page(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

@@ -1,0 +1,124 @@
+"""Reads everything that one page shows, out of snapshots and the runs in progress. Nothing is computed here that the
+HTTP interface would compute differently."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.dashboard.agreement import AgreementView, view_agreement
+from api.dashboard.next_steps import WORKER_STEP, NextStep, next_step, reference_step
+from api.dashboard.queries import (
+    Choices,
+    Work,
+    read_choices,
+    read_inventory,
+    read_reference_sets,
+    read_rival_protocols,
+    read_work,
+)
+from api.dashboard.ranking import Ranking, view_ranking
+from api.dashboard.selection import Selection
+from proxy.errors import InvalidInputError, NotFoundError
+from worker.agreement import read_agreement
+from worker.leaderboards import read_leaderboard
+from worker.protocols import find_protocol
+from worker.suites import find_suite
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page. `problem` is set when the selection names something that does not exist."""
+
+    selection: Selection
+    base_url: str
+    choices: Choices
+    work: Work
+    protocol: str = ""
+    suite: str = ""
+    body: Body | None = None
+    ranking: Ranking | None = None
+    agreement: AgreementView | None = None
+    rivals: tuple[Body, ...] = ()
+    reference_sets: tuple[str, ...] = ()
+    step: NextStep | None = None
+    problem: str = ""
+
+    @property
+    def worker_step(self) -> NextStep | None:
+        """Set if work waits that nobody takes."""
+        return WORKER_STEP if self.work.is_unattended else None
+
+
+def read_page(session: Session, selection: Selection, base_url: str, now: datetime) -> Page:
+    """The page that the selection asks for."""
+    page = Page(selection=selection, base_url=base_url, choices=read_choices(session), work=read_work(session, now))
+    try:
+        body = read_leaderboard(session, selection.protocol or None, selection.suite or None)
+    except InvalidInputError as error:
+        protocol, suite = _chosen(page)
+        return replace(page, problem=str(error), protocol=protocol, suite=suite)
+    except NotFoundError:
+        return _without_ranking(session, page)
+    return _with_ranking(session, page, body)
+
+
+def _chosen(page: Page) -> tuple[str, str]:
+    """The selected protocol and suite, or the newest."""
+    selection, choices = page.selection, page.choices
+    return (
+        selection.protocol or next(iter(choices.protocols), ""),
+        selection.suite or next(iter(choices.suites), ""),
+    )
+
+
+def _without_ranking(session: Session, page: Page) -> Page:
+    protocol, suite = _chosen(page)
+    if page.selection.protocol:
+        protocol = versioned(find_protocol(session, protocol))
+    if page.selection.suite:
+        suite = versioned(find_suite(session, suite))
+    step = next_step(read_inventory(session), page.work, page.base_url, protocol, suite)
+    return replace(page, step=step, protocol=protocol, suite=suite)
+
+
+def _with_ranking(session: Session, page: Page, body: Body) -> Page:
+    protocol, suite = versioned(body["protocol"]), versioned(body["suite"])
+    sets = read_reference_sets(session, body["protocol"]["id"], body["suite"]["id"])
+    page = replace(
+        page,
+        body=body,
+        protocol=protocol,
+        suite=suite,
+        ranking=view_ranking(body, page.selection),
+        reference_sets=sets,
+    )
+    if not sets:
+        return replace(page, step=reference_step(page.base_url, _first_recipe(body)))
+    chosen = page.selection.reference_set or sets[0]
+    if chosen not in sets:
+        return replace(page, problem=f"reference_set: no recipe of this ranking has a reference in {chosen!r}")
+    agreement = read_agreement(session, protocol, suite, chosen)
+    rivals = read_rivals(session, body["suite"]["id"], suite, chosen)
+    return replace(page, agreement=view_agreement(agreement, ranks=page.selection.shows_ranks), rivals=rivals)
+
+
+def read_rivals(session: Session, suite_id: str, suite: str, reference_set: str) -> tuple[Body, ...]:
+    """Agreement of every protocol tried against the same references, lowest rate first."""
+    protocols = read_rival_protocols(session, suite_id, reference_set)
+    return tuple(read_agreement(session, protocol, suite, reference_set) for protocol in protocols)
+
+
+def versioned(named: Any) -> str:
+    """`name@version` of a row or of what a body says of it."""
+    if isinstance(named, Mapping):
+        return f"{named['name']}@{named['version']}"
+    return f"{named.name}@{named.version}"
+
+
+def _first_recipe(body: Body) -> str:
+    return str(body["entries"][0]["recipe"]["name"]) if body["entries"] else "first"

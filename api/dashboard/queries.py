@@ -1,0 +1,154 @@
+"""What the page reads from the database besides the snapshots: what can be selected, and what is going on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from worker.store.models import Agreement, Corpus, Evaluation, Job, Protocol, Recipe, Run, Suite, Tokenizer
+from worker.store.states import State
+
+MOST_SHOWN = 24
+RECENT = timedelta(hours=24)
+MOST_FAILURES = 5
+UNATTENDED = timedelta(seconds=60)  # queued for longer with nothing running: no worker is there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """References that can be selected, newest first, as `name@version`."""
+
+    protocols: tuple[str, ...]
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What workers do now. `running` holds at most `MOST_SHOWN` runs; the counts are complete."""
+
+    running: tuple[Run, ...]
+    jobs: tuple[Job, ...]
+    failures: tuple[Run | Job, ...]
+    running_runs: int
+    queued_runs: int
+    is_unattended: bool
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing runs and nothing waits."""
+        return not (self.running_runs or self.queued_runs or self.jobs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """How much of each noun there is, for saying what comes next; names are the newest, for the exact command."""
+
+    corpora: int
+    tokenizers: int
+    suites: int
+    protocols: int
+    recipes: int
+    evaluations: int
+    newest_corpus: str | None
+    newest_recipe: str | None
+
+
+def read_choices(session: Session) -> Choices:
+    """Protocols that have proxy evaluations (or all, while there is none), and all suites."""
+    used = select(Evaluation.protocol_id).where(Evaluation.kind == "proxy")
+    newest_first = (Protocol.created_at.desc(), Protocol.version.desc())
+    protocols = session.scalars(select(Protocol).where(Protocol.id.in_(used)).order_by(*newest_first)).all()
+    protocols = protocols or session.scalars(select(Protocol).order_by(*newest_first)).all()
+    suites = session.scalars(select(Suite).order_by(Suite.created_at.desc(), Suite.version.desc())).all()
+    return Choices(
+        protocols=tuple(f"{row.name}@{row.version}" for row in protocols),
+        suites=tuple(f"{row.name}@{row.version}" for row in suites),
+    )
+
+
+def read_reference_sets(session: Session, protocol_id: str, suite_id: str) -> tuple[str, ...]:
+    """Reference sets this leaderboard was compared with, newest first."""
+    newest = func.max(Agreement.created_at)
+    query = select(Agreement.reference_set).where(Agreement.protocol_id == protocol_id, Agreement.suite_id == suite_id)
+    return tuple(session.scalars(query.group_by(Agreement.reference_set).order_by(newest.desc())))
+
+
+def read_rival_protocols(session: Session, suite_id: str, reference_set: str) -> tuple[str, ...]:
+    """Ids of all protocols that were compared with the same references on the same suite, lowest rate first."""
+    query = (
+        select(Protocol.id)
+        .join(Agreement, Agreement.protocol_id == Protocol.id)
+        .where(Agreement.suite_id == suite_id, Agreement.reference_set == reference_set)
+        .group_by(Protocol.id, Protocol.learning_rate)
+        .order_by(Protocol.learning_rate, Protocol.id)
+    )
+    return tuple(session.scalars(query))
+
+
+def read_work(session: Session, now: datetime) -> Work:
+    """Runs and jobs in progress, and what failed in the last day."""
+    with_names = select(Run).options(joinedload(Run.recipe), joinedload(Run.protocol))
+    running = session.scalars(
+        with_names.where(Run.state == State.RUNNING).order_by(Run.started_at, Run.id).limit(MOST_SHOWN)
+    ).all()
+    jobs = session.scalars(
+        select(Job).where(Job.state.in_((State.RUNNING, State.QUEUED))).order_by(Job.created_at).limit(MOST_SHOWN)
+    ).all()
+    return Work(
+        running=tuple(running),
+        jobs=tuple(jobs),
+        failures=_read_failures(session, now - RECENT),
+        running_runs=_count_runs(session, State.RUNNING),
+        queued_runs=_count_runs(session, State.QUEUED),
+        is_unattended=_is_unattended(session, now),
+    )
+
+
+def _count_runs(session: Session, state: State) -> int:
+    return session.scalar(select(func.count()).select_from(Run).where(Run.state == state)) or 0
+
+
+def _read_failures(session: Session, since: datetime) -> tuple[Run | Job, ...]:
+    found: list[Run | Job] = []
+    for model in (Run, Job):
+        failed = select(model).where(model.state == State.FAILED, model.finished_at >= since)
+        found += session.scalars(failed.order_by(model.finished_at.desc()).limit(MOST_FAILURES))
+    return tuple(sorted(found, key=_ended_at, reverse=True)[:MOST_FAILURES])
+
+
+def _ended_at(row: Run | Job) -> datetime:
+    assert row.finished_at is not None
+    return row.finished_at
+
+
+def _is_unattended(session: Session, now: datetime) -> bool:
+    """Something has been waiting for long and nothing runs."""
+    models: Sequence[Any] = (Run, Job)
+    if any(session.scalars(select(model.id).where(model.state == State.RUNNING).limit(1)).first() for model in models):
+        return False
+    waiting = (select(func.min(model.created_at)).where(model.state == State.QUEUED) for model in models)
+    oldest = [found for found in map(session.scalar, waiting) if found is not None]
+    return bool(oldest) and now - min(oldest) > UNATTENDED
+
+
+def read_inventory(session: Session) -> Inventory:
+    """Counts of finished corpora and tokenizers, and of everything else."""
+    return Inventory(
+        corpora=_count(session, Corpus, Corpus.state == State.FINISHED),
+        tokenizers=_count(session, Tokenizer, Tokenizer.state == State.FINISHED),
+        suites=_count(session, Suite),
+        protocols=_count(session, Protocol),
+        recipes=_count(session, Recipe),
+        evaluations=_count(session, Evaluation, Evaluation.kind == "proxy"),
+        newest_corpus=session.scalars(
+            select(Corpus.name).where(Corpus.state == State.FINISHED).order_by(Corpus.created_at.desc()).limit(1)
+        ).first(),
+        newest_recipe=session.scalars(select(Recipe.name).order_by(Recipe.created_at.desc()).limit(1)).first(),
+    )
+
+
+def _count(session: Session, model: Any, *conditions: Any) -> int:
+    return session.scalar(select(func.count()).select_from(model).where(*conditions)) or 0

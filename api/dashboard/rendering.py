@@ -1,0 +1,39 @@
+"""Templates, and addresses of the files beside them. Every value is escaped; an unknown name is an error."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from api.dashboard import formats
+from api.dashboard.pages import Page, versioned
+
+STATIC = Path(__file__).parent / "static"  # served at /static
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("api.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("count", "duration", "interval", "moment", "number", "probability", "rate", "reduction"):
+        environment.filters[name] = getattr(formats, name)
+    environment.globals.update(static_url=static_url, versioned=versioned)
+    return environment
+
+
+def render_page(page: Page) -> str:
+    """The page as HTML."""
+    return _environment().get_template("page.html").render(page=page, selection=page.selection)
+
+
+@lru_cache(maxsize=16)
+def static_url(name: str) -> str:
+    """A relative address that changes with the content, so that no browser shows an old style to a new page."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"static/{name}?v={digest[:12]}"

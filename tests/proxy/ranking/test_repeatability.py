@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+
+from proxy.errors import InvalidInputError
+from proxy.ranking.repeatability import (
+    NoisyScores,
+    compare_protocols,
+    noise_only_interval,
+    reliability,
+    reliability_ceiling,
+)
+
+
+def noisy(means: list[float], error: float) -> NoisyScores:
+    return NoisyScores(means=np.array(means), standard_errors=np.full(len(means), error))
+
+
+def test_reliability_is_the_share_of_variance_that_is_not_noise() -> None:
+    assert reliability(noisy([1.0, 2.0, 3.0], 0.5)) == pytest.approx(1 - 0.25)
+    assert reliability(noisy([1.0, 2.0, 3.0], 0.0)) == 1
+    assert reliability(noisy([1.0, 2.0, 3.0], 5.0)) == 0
+
+
+@pytest.mark.parametrize("means", [[1.0, 2.0], [1.0, 1.0, 1.0]])
+def test_too_few_or_equal_recipes_have_no_reliability(means: list[float]) -> None:
+    assert reliability(noisy(means, 0.1)) is None
+    assert reliability_ceiling(noisy(means, 0.1), noisy(means, 0.1)) is None
+
+
+def test_the_ceiling_is_what_a_perfect_proxy_reaches_through_noise() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal(4000)
+    lists = [truth + error * rng.standard_normal(4000) for error in (0.5, 1.0)]
+    ceiling = reliability_ceiling(noisy(list(lists[0]), 0.5), noisy(list(lists[1]), 1.0))
+    assert ceiling == pytest.approx(np.corrcoef(*lists)[0, 1], abs=0.03)
+    assert ceiling == pytest.approx(math.sqrt(0.8 * 0.5), abs=0.03)
+
+
+def test_without_noise_the_same_recipes_agree_as_before() -> None:
+    low, high = noise_only_interval(
+        noisy([1.0, 2.0, 3.0, 4.0], 0.0), noisy([1.0, 2.0, 4.0, 3.0], 0.0), np.random.default_rng(0), draws=20
+    )
+    assert low == high == pytest.approx(0.8)
+
+
+def test_noise_only_intervals_hold_a_repetition_with_new_seeds() -> None:
+    rng = np.random.default_rng(1)
+    inside = []
+    for _ in range(60):
+        proxy, reference = rng.standard_normal(15), np.zeros(15)
+        reference = proxy + 0.3 * rng.standard_normal(15)
+        first, again = (proxy + 0.3 * rng.standard_normal((2, 15))).tolist()
+        low, high = noise_only_interval(noisy(first, 0.3), noisy(list(reference), 0.0), rng, draws=150)
+        assert low is not None
+        assert high is not None
+        ranks = [np.argsort(np.argsort(values)) for values in (again, reference)]
+        inside.append(low <= np.corrcoef(*ranks)[0, 1] <= high)
+    assert np.mean(inside) > 0.85
+
+
+def test_equal_scores_and_few_recipes_have_no_noise_only_interval() -> None:
+    rng = np.random.default_rng(0)
+    assert noise_only_interval(noisy([1.0, 2.0], 0.1), noisy([1.0, 2.0], 0.1), rng) == (None, None)
+    assert noise_only_interval(noisy([1.0] * 4, 0.0), noisy([1.0] * 4, 0.0), rng, draws=10) == (None, None)
+
+
+def test_two_protocols_are_compared_on_the_same_resampled_recipes() -> None:
+    rng = np.random.default_rng(2)
+    reference = rng.standard_normal(30)
+    good, poor = reference + 0.2 * rng.standard_normal(30), rng.standard_normal(30)
+    found = compare_protocols((good, poor), reference, "lower", rng)
+    assert found.estimate is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.low < found.estimate < found.high
+    same = compare_protocols((good, good), reference, "lower", rng)
+    assert same.estimate == same.low == same.high == 0
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_protocols_on_few_recipes_have_no_interval(n: int) -> None:
+    values = list(range(n))
+    found = compare_protocols((values, values), values, "lower", np.random.default_rng(0))
+    assert found.low is found.high is None
+    assert (found.estimate is None) == (n < 2)
+
+
+def test_protocols_need_a_score_for_each_reference() -> None:
+    with pytest.raises(InvalidInputError, match="/proxies"):
+        compare_protocols(([1.0, 2.0], [1.0]), [1.0, 2.0], "lower", np.random.default_rng(0))
