@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TRAIN_CHARACTERS = 3_000_000
-HELD_OUT_CHARACTERS = 40_000
+HELD_OUT_CHARACTERS = 25_000
 DOCUMENT_CHARACTERS = 3_000
 LONGEST_FILE_BYTES = 200_000
 LONGEST_SHARE_OF_ONE_FILE = 60_000  # characters of one file a corpus may take: variety before bulk

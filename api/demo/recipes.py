@@ -110,7 +110,7 @@ FULL = Size(
 )
 QUICK = Size(
     recipes=(BALANCED, CODE_HEAVY, NO_PROSE, ONLY_PYTHON, GARBAGE, REPEATED),
-    steps=600,
+    steps=500,
     probe_rates=(1e-3, 2e-3, 4e-3),
     with_references=False,
 )
