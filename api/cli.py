@@ -3,47 +3,31 @@
 Exit status: 0 done, 1 refused or failed (the reason is printed), 2 unusable arguments.
 """
 
-import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from pydantic import ValidationError
-from rich.console import Console
 
-from api.client import Client, ProblemError
+from api.client import ProblemError
+from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
+from api.nouns import NOUNS
 from api.progress import RunWatcher
 from api.tables import agreement_table, leaderboard_table
-from proxy.errors import ForetasteError, InvalidInputError
+from proxy.errors import ForetasteError
 from worker.settings import Settings, get_settings
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Taste the recipe before you buy the model."
 )
-corpus_app = typer.Typer(no_args_is_help=True, help="Registered sources of documents.")
-recipe_app = typer.Typer(no_args_is_help=True, help="Training mixtures.")
-schedule_app = typer.Typer(no_args_is_help=True, help="Rules that re-evaluate recipes.")
-key_app = typer.Typer(no_args_is_help=True, help="API keys.")
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(recipe_app, name="recipe")
-app.add_typer(schedule_app, name="schedule")
-app.add_typer(key_app, name="key")
-
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
-
-UrlOption = Annotated[str | None, typer.Option("--url", help="Address of the service.", envvar="FORETASTE_URL")]
-KeyOption = Annotated[str | None, typer.Option("--key", help="API key.", envvar="FORETASTE_API_KEY")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the resource as JSON.")]
+for noun, commands in NOUNS.items():
+    app.add_typer(commands, name=noun)
 
 
 def main() -> None:
@@ -64,39 +48,6 @@ def _fail(message: str) -> None:
 def _setting_problem(problem: Any) -> str:
     name = "_".join(str(part) for part in problem["loc"]).upper()
     return f"FORETASTE_{name}: {problem['msg']} (got {problem['input']!r})"
-
-
-@contextmanager
-def _client(url: str | None, key: str | None) -> Iterator[Client]:
-    """The service at `url`, or the one that this folder's settings describe; the key from its data folder."""
-    settings = get_settings()
-    stored = settings.data_dir / "api-key"
-    if key is None and stored.exists():
-        key = stored.read_text().strip()
-    client = Client(url or f"http://{settings.api_host}:{settings.api_port}", key)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError.at("FILE", str(path), f"cannot be read: {error}") from error
-
-
-def _read_structured(path: Path) -> Any:
-    """A YAML or JSON file (JSON is YAML)."""
-    try:
-        return yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        raise InvalidInputError.at("FILE", str(path), f"is neither YAML nor JSON: {error}") from error
-
-
-def _print_json(body: object) -> None:
-    sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 
 
 @app.command()
@@ -205,42 +156,6 @@ def study_small(
     run_study(corpora=corpora, folder=folder, console=console)
 
 
-@corpus_app.command("add")
-def corpus_add(
-    name: str,
-    uri: Annotated[str, typer.Argument(help="File, folder or glob: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")],
-    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
-    field: Annotated[list[str] | None, typer.Option(help="Another field to keep; repeatable.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-) -> None:
-    """Register a corpus and wait until it is counted."""
-    with _client(url, key) as client:
-        body = {"name": name, "uri": str(Path(uri).absolute()), "text_field": text_field, "fields": field or []}
-        corpus = client.wait(f"/v1/corpora/{client.post('/v1/corpora', body)['id']}")
-    console.print(f"{corpus['name']}: {corpus['documents']:,} documents, fingerprint {corpus['fingerprint']}")
-
-
-@recipe_app.command("check")
-def recipe_check(
-    file: Path,
-    protocol: Annotated[str | None, typer.Option(help="Check that it fits this protocol's budget.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Check for leaks into this suite.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-) -> None:
-    """Check a recipe (YAML or JSON) without training anything."""
-    with _client(url, key) as client:
-        query = {name: value for name, value in (("protocol", protocol), ("suite", suite)) if value}
-        response = client.request("POST", "/v1/recipes:validate", params=query, **_recipe_body(file))
-        _print_json(response.json())
-
-
-def _recipe_body(file: Path) -> dict[str, Any]:
-    media_type = "application/json" if file.suffix == ".json" else "application/yaml"
-    return {"content": _read_text(file).encode(), "headers": {"Content-Type": media_type}}
-
-
 @app.command()
 def submit(
     file: Annotated[Path, typer.Argument(help="Recipe as YAML or JSON.")],
@@ -253,8 +168,8 @@ def submit(
     key: KeyOption = None,
 ) -> None:
     """Submit a recipe for evaluation."""
-    with _client(url, key) as client:
-        recipe = client.request("POST", "/v1/recipes", **_recipe_body(file)).json()
+    with connect(url, key) as client:
+        recipe = client.request("POST", "/v1/recipes", **recipe_body(file)).json()
         body = {"recipe": recipe["id"], "protocol": protocol, "suite": suite, "seeds": seeds}
         evaluation = client.post("/v1/evaluations", body)
         if not as_json:
@@ -264,7 +179,7 @@ def submit(
         if watch:
             evaluation = RunWatcher(client, errors if as_json else console).watch([evaluation["id"]], recipe["name"])[0]
         if as_json:
-            _print_json(evaluation)
+            print_json(evaluation)
         if evaluation["state"] == "failed":
             raise typer.Exit(1)
 
@@ -272,7 +187,7 @@ def submit(
 @app.command()
 def watch(evaluation: str, url: UrlOption = None, key: KeyOption = None) -> None:
     """Show an evaluation's runs until they end."""
-    with _client(url, key) as client:
+    with connect(url, key) as client:
         ended = RunWatcher(client, console).watch([evaluation], evaluation)[0]
         console.print(f"{evaluation}: {ended['state']}")
         if ended["state"] == "failed":
@@ -284,9 +199,9 @@ def leaderboard(
     protocol: str | None = None, suite: str | None = None, as_json: JsonOption = False, url: UrlOption = None
 ) -> None:
     """Show the ranking of all evaluated recipes."""
-    with _client(url, None) as client:
+    with connect(url, None) as client:
         body = client.get("/v1/leaderboard", protocol=protocol, suite=suite)
-    _print_json(body) if as_json else console.print(leaderboard_table(body))
+    print_json(body) if as_json else console.print(leaderboard_table(body))
 
 
 @app.command()
@@ -298,32 +213,9 @@ def agreement(
     url: UrlOption = None,
 ) -> None:
     """Show how well the ranking agrees with registered references."""
-    with _client(url, None) as client:
+    with connect(url, None) as client:
         body = client.get("/v1/agreement", protocol=protocol, suite=suite, reference_set=reference_set)
-    _print_json(body) if as_json else console.print(agreement_table([body]))
-
-
-@schedule_app.command("list")
-def schedule_list(url: UrlOption = None) -> None:
-    """Show all schedules."""
-    with _client(url, None) as client:
-        for schedule in client.items("/v1/schedules"):
-            console.print(f"{schedule['id']}  {schedule['name']}  {schedule['cron']}  {schedule['protocol']}")
-
-
-@schedule_app.command("trigger")
-def schedule_trigger(schedule: str, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Fire a schedule now."""
-    with _client(url, key) as client:
-        slot = client.post(f"/v1/schedules/{schedule}:trigger")
-    console.print(f"{len(slot['submitted'])} evaluations submitted, {len(slot['reused'])} already there")
-
-
-@key_app.command("create")
-def key_create(name: str, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Make an API key; it is shown once."""
-    with _client(url, key) as client:
-        console.print(client.post("/v1/keys", {"name": name})["key"])
+    print_json(body) if as_json else console.print(agreement_table([body]))
 
 
 @app.command()
@@ -368,7 +260,7 @@ def _probe_database(settings: Settings) -> tuple[str, bool]:
 
 
 def _probe_service(url: str | None) -> tuple[str, bool]:
-    with _client(url, None) as client:
+    with connect(url, None) as client:
         try:
             client.get("/readyz")
         except ForetasteError as error:

@@ -1,5 +1,8 @@
 """The picture of proxy against reference, for reports and slides: one panel a protocol, the same references.
 
+Labels are placed by the page's own rule, whose unit is 1/11.5 of the label's font size. Far-out recipes stand at the
+edge, their values beside them, as on the page.
+
 Matplotlib is loaded only when something is drawn, so that the HTTP process never pays for it.
 """
 
@@ -9,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from api.dashboard import formats
 from api.dashboard.agreement import metric_words
-from api.dashboard.charts import fences
-from api.dashboard.scatter import MARKS, UNKNOWN_MARK
+from api.dashboard.charts import Box, fences
+from api.dashboard.scatter import MARKS, UNKNOWN_MARK, label_wordings, place_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Body = Mapping[str, Any]
 
 PANEL_INCHES = 5.2
 DOTS_PER_INCH = 160
 INK, QUIET, GRID, ACCENT = "#221c18", "#665c53", "#ebe4da", "#8c2f4b"
+LABEL_POINTS = 7.5
+UNIT_POINTS = LABEL_POINTS / 11.5
+SIDES = {"start": "left", "middle": "center", "end": "right"}
 MARKERS = {"circle": "o", "ring": "o", "triangle": "^", "square": "s"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
@@ -51,14 +58,18 @@ def draw_agreement(bodies: Sequence[Body], path: Path) -> None:
         figure = Figure(figsize=(PANEL_INCHES * len(bodies), PANEL_INCHES + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(bodies), sharey=True, squeeze=False)[0]
+        limits = _limits([point["reference"] for body in bodies for point in body.get("points") or []])
         for axes, body in zip(panels, bodies, strict=True):
-            _draw_panel(axes, body)
+            _draw_panel(axes, body, limits)
         panels[0].set_ylabel(f"reference, {metric_words(bodies[0])} ({bodies[0].get('direction', 'lower')} is better)")
-        _add_legend(panels[0], bodies)
+        _add_legend(figure, bodies)
+        figure.draw_without_rendering()  # the layout is final now, so that labels can be placed in it
+        for axes, body in zip(panels, bodies, strict=True):
+            _draw_labels(axes, body.get("points") or [], figure.dpi)
         figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def _draw_panel(axes: "Axes", body: Body) -> None:
+def _draw_panel(axes: "Axes", body: Body, reference_limits: tuple[float, float]) -> None:
     protocol, points = body["protocol"], body.get("points") or []
     rate = f"learning rate {formats.rate(protocol.get('learning_rate'))}"
     axes.set_title(f"{protocol['name']}, {rate}\n", loc="left", fontweight="bold", fontsize=11, color=INK)
@@ -67,7 +78,8 @@ def _draw_panel(axes: "Axes", body: Body) -> None:
     if not points:
         axes.text(0.5, 0.5, "no recipe has both", transform=axes.transAxes, ha="center", color=QUIET)
         return
-    _set_limits(axes, points)
+    axes.set_xlim(_limits([point["proxy"] for point in points]))
+    axes.set_ylim(reference_limits)
     for point in points:
         _draw_point(axes, point)
 
@@ -83,44 +95,67 @@ def _figures(body: Body) -> str:
     return f"{'   '.join(parts)}   n = {body.get('n')}"
 
 
-def _set_limits(axes: "Axes", points: Sequence[Mapping[str, Any]]) -> None:
-    """Far-out recipes do not squeeze the others: they stand at the edge (the same rule as on the page)."""
-    for values, set_limit in (
-        ([float(point["proxy"]) for point in points], axes.set_xlim),
-        ([float(point["reference"]) for point in points], axes.set_ylim),
-    ):
-        low, high = fences(values)
-        near = [value for value in values if low <= value <= high]
-        margin = 0.12 * (max(near) - min(near)) or 0.01
-        set_limit(min(near) - margin, max(near) + margin)
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """A margin around all values that are not far out; (0, 1) for none."""
+    if not values:
+        return 0.0, 1.0
+    low, high = fences(values)
+    near = [value for value in values if low <= value <= high]
+    margin = 0.1 * (max(near) - min(near)) or 0.01
+    return min(near) - margin, max(near) + margin
+
+
+def _place(axes: "Axes", point: Mapping[str, Any]) -> tuple[float, float, bool]:
+    """Where a recipe is drawn, and whether that is the edge because it lies outside."""
+    raw = float(point["proxy"]), float(point["reference"])
+    x, y = _inside(raw[0], axes.get_xlim()), _inside(raw[1], axes.get_ylim())
+    return x, y, (x, y) != raw
 
 
 def _draw_point(axes: "Axes", point: Mapping[str, Any]) -> None:
-    raw = float(point["proxy"]), float(point["reference"])
-    x, y = _inside(raw[0], axes.get_xlim()), _inside(raw[1], axes.get_ylim())
+    x, y, is_beyond = _place(axes, point)
     shape = MARKS.get(point.get("label") or "", UNKNOWN_MARK)
-    is_beyond = (x, y) != raw
     axes.plot(
         x,
         y,
         marker="D" if is_beyond else MARKERS[shape],
-        markerfacecolor=ACCENT if shape == "circle" and not is_beyond else "white",
+        markerfacecolor=ACCENT if shape == "circle" else "white",
         markeredgecolor=ACCENT,
         markersize=6.5,
         linestyle="none",
         clip_on=False,
     )
-    words = f"{point['recipe']} ({raw[0]:.3g}, {raw[1]:.3g})" if is_beyond else str(point["recipe"])
-    is_right = x > sum(axes.get_xlim()) / 2
-    offset, side = ((-7, -3), "right") if is_right else ((7, -3), "left")
-    axes.annotate(words, (x, y), xytext=offset, textcoords="offset points", ha=side, fontsize=7.5, color=INK)
+
+
+def _draw_labels(axes: "Axes", points: Sequence[Mapping[str, Any]], dots_per_inch: float) -> None:
+    """Names beside the points where there is room; y is turned round, because the page's grows downwards."""
+    if not points:
+        return
+    scale = 72 / dots_per_inch / UNIT_POINTS  # display dots to the page's units
+    places = [_place(axes, point) for point in points]
+    shown = axes.transData.transform([(x, y) for x, y, _ in places])
+    where = [(float(x) * scale, -float(y) * scale) for x, y in shown]
+    extent = axes.get_window_extent()
+    area = Box(left=extent.x0 * scale, top=-extent.y1 * scale, right=extent.x1 * scale, bottom=-extent.y0 * scale)
+    wordings = [label_wordings(index, point, places[index][2])[:-1] for index, point in enumerate(points)]
+    labels = place_labels(wordings, where, area)
+    for (x, y, _), at, label in zip(places, where, labels, strict=True):
+        if label:
+            axes.annotate(
+                label.text,
+                (x, y),
+                ((label.x - at[0]) * UNIT_POINTS, -(label.y - at[1]) * UNIT_POINTS),
+                textcoords="offset points",
+                ha=SIDES[label.anchor],
+                fontsize=LABEL_POINTS,
+            )
 
 
 def _inside(value: float, limits: tuple[float, float]) -> float:
     return min(max(value, limits[0]), limits[1])
 
 
-def _add_legend(axes: "Axes", bodies: Sequence[Body]) -> None:
+def _add_legend(figure: "Figure", bodies: Sequence[Body]) -> None:
     """The labels that occur, below the panels."""
     from matplotlib.lines import Line2D
 
@@ -138,6 +173,5 @@ def _add_legend(axes: "Axes", bodies: Sequence[Body]) -> None:
         for label, shape in MARKS.items()
         if label in used
     ]
-    figure = axes.get_figure()
-    if handles and figure is not None:
+    if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title="reference")

@@ -104,7 +104,7 @@ def _outcome(run: Resource) -> str:
         return f"[red]{run.get('error')}[/]"
     result = run.get("result") or {}
     if result.get("final_loss") is None:
-        return run["state"]
+        return str(run["state"])
     speed = f"{result.get('tokens_per_second', 0):>9,.0f} tokens/s"
     given_up = "  given up: this rate is hopeless" if run["state"] == "stopped" else ""
     return f"loss {result['final_loss']:.3f}  {speed}{given_up}"

@@ -78,10 +78,9 @@ def agreement_table(bodies: Sequence[Body]) -> Table:
         table.add_column(words, justify="right")
     for body in bodies:
         protocol = body["protocol"]
-        name = f"{protocol['name']}@{protocol['version']}"
-        table.add_row(
-            Text(name), formats.count(body.get("n")), *_figures(body), style=None if _is_sound(body) else "dim"
-        )
+        name = Text(f"{protocol['name']}@{protocol['version']}")
+        style = None if _is_sound(body) else "dim"
+        table.add_row(name, formats.count(body.get("n")), *_figures(body), style=style)
     return table
 
 
@@ -104,9 +103,8 @@ def _figure(body: Body, name: str, decimals: int) -> str:
 def _notes(bodies: Sequence[Body]) -> list[str]:
     notes = []
     for body in bodies:
-        prefix = "" if _is_sound(body) else "not evidence: "
         if body.get("note"):
-            notes.append(f"{body['protocol']['name']}: {prefix}{body['note']}")
+            notes.append(f"{body['protocol']['name']}: {body['note']}")
     chance = next((body.get("chance") or {} for body in bodies), {})
     if chance:
         shown = [("decision accuracy", "decision_accuracy", 2), ("regret@1", "regret_at_1", 4)]

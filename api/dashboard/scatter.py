@@ -99,8 +99,8 @@ def draw_scatter(points: Sequence[Point], frame: Frame, direction: str, *, ranks
     x_scale, y_scale = _scales(places, frame)
     where = [(_clamp(x_scale, x), _clamp(y_scale, y)) for x, y in places]
     beyond = [_is_outside(x_scale, x) or _is_outside(y_scale, y) for x, y in places]
-    wanted = [_wordings(index, point, beyond[index]) for index, point in enumerate(points)]
-    labels = _place_labels(wanted, where, frame.area)
+    wanted = [label_wordings(index, point, beyond[index]) for index, point in enumerate(points)]
+    labels = place_labels(wanted, where, frame.area)
     return Scatter(
         frame=frame,
         marks=tuple(_mark(i, points[i], where[i], labels[i], beyond[i]) for i in range(len(points))),
@@ -132,7 +132,7 @@ def _clamp(scale: Scale, value: float) -> float:
     return scale(min(max(value, scale.low + inset), scale.high - inset))
 
 
-def _wordings(index: int, point: Point, is_beyond: bool) -> tuple[str, ...]:
+def label_wordings(index: int, point: Point, is_beyond: bool) -> tuple[str, ...]:
     """What a label may say, the longest first: with its values if they cannot be read off, else its number."""
     name = str(point["recipe"])
     values = (f"{name} ({point['proxy']:.3g}, {point['reference']:.3g})",) if is_beyond else ()
@@ -169,7 +169,7 @@ def _mark(index: int, point: Point, where: tuple[float, float], label: Label | N
     )
 
 
-def _place_labels(
+def place_labels(
     wordings: Sequence[tuple[str, ...]], where: Sequence[tuple[float, float]], area: Box
 ) -> list[Label | None]:
     """Greedy, far-out points first, then the most isolated: each label takes the first free place around its point."""

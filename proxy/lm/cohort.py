@@ -24,7 +24,7 @@ from proxy.protocols import Protocol as ProxyProtocol
 __all__ = ["CohortEvents", "Member", "MemberOutcome", "ScoringSet", "rescore", "train_cohort"]
 
 SWEEP_CHECK_SHARE = 0.3
-HOPELESS_NATS = 0.15  # a rate so far behind the sweep's best at the check does not catch up; see docs/decisions/0002
+HOPELESS_NATS = 0.25  # a rate so far behind the sweep's best at the check does not catch up; see docs/decisions/0002
 SMOOTHING_SHARE = 0.05
 CURVE_POINTS = 200
 

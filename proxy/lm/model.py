@@ -109,7 +109,8 @@ def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
     T, C = q_BHTC.shape[-2:]
     scores_BHTT = (q_BHTC @ k_BHTC.transpose(-2, -1)).float() * C**-0.5
     is_future_TT = torch.ones(T, T, dtype=torch.bool, device=q_BHTC.device).triu(1)
-    return scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype) @ v_BHTC
+    weights_BHTT: Tensor = scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype)
+    return weights_BHTT @ v_BHTC
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
@@ -120,8 +121,8 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 def normalise(x_BTW: Tensor, gain_W: Tensor | None = None) -> Tensor:
     """RMSNorm with its statistics in fp32."""
     x = x_BTW.float()
-    x = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
-    return (x if gain_W is None else x * gain_W).to(x_BTW.dtype)
+    normal_BTW: Tensor = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + NORM_EPSILON)
+    return (normal_BTW if gain_W is None else normal_BTW * gain_W).to(x_BTW.dtype)
 
 
 def rotary_table(context_tokens: int, channels: int) -> tuple[Tensor, Tensor]:

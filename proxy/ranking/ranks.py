@@ -145,11 +145,12 @@ class _Columns:
 
 def _claim(noise: NoiseModel, documents: Documents, level: float, rng: np.random.Generator) -> Claims:
     difference_RR = noise.mean_R[:, None] - noise.mean_R[None, :]
+    is_better_RR = resolve_pairs(difference_RR, noise, documents, level)
     covariance_RR = noise_covariance(noise, documents)
     if noise.seeds is None or covariance_RR is None:
         return Claims(is_better_RR=None, chances=None)
     chances = chances_of_being_best(noise.mean_R, covariance_RR, noise.seeds.pooled_degrees, rng)
-    return Claims(is_better_RR=resolve_pairs(difference_RR, noise, documents, level), chances=chances)
+    return Claims(is_better_RR=is_better_RR, chances=chances)
 
 
 def _score_intervals(

@@ -53,6 +53,4 @@ def _vertex(left: tuple[float, float], middle: tuple[float, float], right: tuple
     (x0, y0), (x1, y1), (x2, y2) = ((math.log(rate), loss) for rate, loss in (left, middle, right))
     falling, rising = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
     start, end = (x0 + x1) / 2, (x1 + x2) / 2
-    if rising == falling:
-        return middle[0]
     return math.exp(start - falling * (end - start) / (rising - falling))

@@ -2,7 +2,7 @@
 
 Two lists cannot correlate by more than √(reliability · reliability), so a ceiling belongs beside every agreement where
 seeds allow one. The noise-only interval asks what the *same* recipes would give with new seeds; the interval for new
-recipes is in agreement.py. Assumed: normal noise of known size, true scores normal around their mean.
+recipes is in agreement.py. Assumed: normal noise of known size, pairs of true scores jointly normal.
 
 Axes: B draws, N recipes.
 """
@@ -60,14 +60,19 @@ def noise_only_interval(
 ) -> tuple[float | None, float | None]:
     """Where Spearman would fall if the same recipes were run again with new seeds. Both lists in the same direction.
 
-    True scores are drawn from their posterior, shrunk to the mean, before new noise is added: adding noise to scores
-    that already hold some would count it twice.
+    True pairs of scores are drawn from their joint posterior, shrunk to the mean, before new noise is added: adding
+    noise to scores that already hold some would count it twice, and shrinking each list alone would lose what they
+    share (coverage .70 with 15 recipes of reliability .92). Simulated coverage: .92–.96 with 6–15 recipes and .86–.90
+    with 40, because the joint distribution is taken as known.
     """
     if len(proxy.means) < 3:
         return None, None
-    again = zip(_repeat(proxy, draws, rng), _repeat(reference, draws, rng), strict=True)
+    scores_N2 = np.column_stack([proxy.means, reference.means])
+    errors_N2 = np.column_stack([proxy.standard_errors, reference.standard_errors])
+    again_BN2 = _repeat(scores_N2, errors_N2, draws, rng)
     once = np.ones((1, len(proxy.means)))
-    return percentile_interval(np.array([correlate(x_N, y_N, once).spearman[0] for x_N, y_N in again]))
+    spearmans = [correlate(again_N2[:, 0], again_N2[:, 1], once).spearman[0] for again_N2 in again_BN2]
+    return percentile_interval(np.array(spearmans))
 
 
 def compare_protocols(
@@ -108,14 +113,27 @@ def _difference(
     return first - correlate(second_N, reference_N, weights_BN).spearman
 
 
-def _repeat(scores: NoisyScores, draws: int, rng: np.random.Generator) -> Float64Array:
-    """Scores of new runs of the same recipes (B, N)."""
-    noise_N = scores.standard_errors**2
-    true_variance = max(float(scores.means.var(ddof=1) - noise_N.mean()), 0.0)
-    total_N = true_variance + noise_N
-    kept_N = np.divide(true_variance, total_N, out=np.ones_like(total_N), where=total_N > 0)
-    centre = float(scores.means.mean())
-    posterior_N = centre + kept_N * (scores.means - centre)
-    spread_N = np.sqrt(kept_N * noise_N + noise_N)
-    again_BN: Float64Array = posterior_N + spread_N * rng.standard_normal((draws, len(noise_N)))
-    return again_BN
+def _repeat(scores_N2: Float64Array, errors_N2: Float64Array, draws: int, rng: np.random.Generator) -> Float64Array:
+    """Scores of new runs of the same recipes (B, N, 2): posterior of the true pairs, then new noise."""
+    noise_N22 = errors_N2[:, :, None] ** 2 * np.eye(2)
+    true_22 = _positive(np.cov(scores_N2, rowvar=False) - noise_N22.mean(axis=0))
+    kept_N22 = true_22 @ np.linalg.pinv(true_22 + noise_N22, hermitian=True)
+    centre_2 = scores_N2.mean(axis=0)
+    posterior_N2 = centre_2 + (kept_N22 @ (scores_N2 - centre_2)[:, :, None])[:, :, 0]
+    root_N22 = _root(true_22 - kept_N22 @ true_22 + noise_N22)
+    normal_BN2 = rng.standard_normal((draws, *scores_N2.shape))
+    again_BN2: Float64Array = posterior_N2 + np.einsum("nij,bnj->bni", root_N22, normal_BN2)
+    return again_BN2
+
+
+def _positive(matrix: Float64Array) -> Float64Array:
+    """The nearest covariance: noise estimates can exceed what they are taken from."""
+    root = _root(matrix)
+    nearest: Float64Array = root @ np.swapaxes(root, -1, -2)
+    return nearest
+
+
+def _root(matrix: Float64Array) -> Float64Array:
+    values, vectors = np.linalg.eigh(matrix)
+    root: Float64Array = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return root

@@ -197,13 +197,8 @@ def _trigamma_inverse(value: float) -> float:
     """Newton's iteration on 1 / trigamma, convex and monotone (Smyth 2004, appendix)."""
     from scipy.special import polygamma
 
-    if value < 1e-6:
-        return 1 / value
     x = 0.5 + 1 / value
-    for _ in range(50):
+    for _ in range(20):  # quadratic: six are enough for any value met
         trigamma = float(polygamma(1, x))
-        step = trigamma * (1 - trigamma / value) / float(polygamma(2, x))
-        x += step
-        if -step / x < 1e-8:
-            break
+        x += trigamma * (1 - trigamma / value) / float(polygamma(2, x))
     return x

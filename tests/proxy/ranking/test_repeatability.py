@@ -49,7 +49,7 @@ def test_noise_only_intervals_hold_a_repetition_with_new_seeds() -> None:
     rng = np.random.default_rng(1)
     inside = []
     for _ in range(60):
-        proxy, reference = rng.standard_normal(15), np.zeros(15)
+        proxy = rng.standard_normal(15)
         reference = proxy + 0.3 * rng.standard_normal(15)
         first, again = (proxy + 0.3 * rng.standard_normal((2, 15))).tolist()
         low, high = noise_only_interval(noisy(first, 0.3), noisy(list(reference), 0.0), rng, draws=150)

@@ -1,0 +1,144 @@
+"""`foretaste <noun> <verb>`: registering and listing what evaluations are made of. Each is one HTTP request."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.connection import KeyOption, UrlOption, connect, console, print_json, read_structured, read_text, recipe_body
+
+corpus = typer.Typer(no_args_is_help=True, help="Registered sources of documents.")
+tokenizer = typer.Typer(no_args_is_help=True, help="Tokenizers: trained here, or your own.")
+suite = typer.Typer(no_args_is_help=True, help="Held-out sets: the objective of a ranking.")
+protocol = typer.Typer(no_args_is_help=True, help="How proxies are trained.")
+recipe = typer.Typer(no_args_is_help=True, help="Training mixtures.")
+reference = typer.Typer(no_args_is_help=True, help="Large-scale results to compare with.")
+schedule = typer.Typer(no_args_is_help=True, help="Rules that re-evaluate recipes.")
+key = typer.Typer(no_args_is_help=True, help="API keys.")
+
+NOUNS = {
+    "corpus": corpus,
+    "tokenizer": tokenizer,
+    "suite": suite,
+    "protocol": protocol,
+    "recipe": recipe,
+    "reference": reference,
+    "schedule": schedule,
+    "key": key,
+}
+
+SpecArgument = Annotated[Path, typer.Argument(help="YAML or JSON.")]
+
+
+@corpus.command("add")
+def add_corpus(
+    name: str,
+    uri: Annotated[str, typer.Argument(help="File, folder or glob: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")],
+    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
+    field: Annotated[list[str] | None, typer.Option(help="Another field to keep; repeatable.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Register a corpus and wait until it is counted."""
+    with connect(url, key) as client:
+        body = {"name": name, "uri": str(Path(uri).absolute()), "text_field": text_field, "fields": field or []}
+        row = client.wait(f"/v1/corpora/{client.post('/v1/corpora', body)['id']}")
+    console.print(f"{row['name']}@{row['revision']}: {row['documents']:,} documents, fingerprint {row['fingerprint']}")
+
+
+@tokenizer.command("train")
+def train_tokenizer(
+    name: str,
+    corpora: Annotated[list[str], typer.Argument(help="Corpora to learn from, in equal parts.")],
+    vocabulary: Annotated[int, typer.Option(min=258)] = 4096,
+    sample_bytes: Annotated[int, typer.Option(min=1000)] = 10_000_000,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Train a byte-level BPE and wait for it."""
+    with connect(url, key) as client:
+        training = {"vocabulary": vocabulary, "corpora": corpora, "sample_bytes": sample_bytes}
+        made = client.post("/v1/tokenizers", {"name": name, "train": training})
+        row = client.wait(f"/v1/tokenizers/{made['id']}")
+    console.print(f"{row['name']}: vocabulary {row['vocabulary']:,}, fingerprint {row['fingerprint']}")
+
+
+@tokenizer.command("add")
+def add_tokenizer(name: str, file: Path, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Register your own tokenizer.json."""
+    with connect(url, key) as client:
+        row = client.post("/v1/tokenizers", {"name": name, "tokenizer": read_text(file)})
+    console.print(f"{row['name']}: vocabulary {row['vocabulary']:,}, fingerprint {row['fingerprint']}")
+
+
+@suite.command("add")
+def add_suite(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Register a suite."""
+    _add_version("/v1/suites", file, url, key)
+
+
+@protocol.command("add")
+def add_protocol(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Register a protocol."""
+    _add_version("/v1/protocols", file, url, key)
+
+
+def _add_version(path: str, file: Path, url: str | None, key: str | None) -> None:
+    with connect(url, key) as client:
+        row = client.post(path, read_structured(file))
+    console.print(f"{row['name']}@{row['version']}, fingerprint {row['fingerprint']}")
+
+
+@recipe.command("check")
+def check_recipe(
+    file: SpecArgument,
+    protocol: Annotated[str | None, typer.Option(help="Check that it fits this protocol's budget.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Check for leaks into this suite.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Check a recipe without training anything."""
+    with connect(url, key) as client:
+        query = {name: value for name, value in (("protocol", protocol), ("suite", suite)) if value}
+        print_json(client.request("POST", "/v1/recipes:validate", params=query, **recipe_body(file)).json())
+
+
+@reference.command("add")
+def add_reference(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Register one result, or a list of them."""
+    content = read_structured(file)
+    with connect(url, key) as client:
+        for one in content if isinstance(content, list) else [content]:
+            row = client.post("/v1/references", one)
+            console.print(f"{row['id']}  {row['recipe']['name']}  {row['value']}  {row['label']}")
+
+
+@schedule.command("add")
+def add_schedule(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Store a rule."""
+    with connect(url, key) as client:
+        row = client.post("/v1/schedules", read_structured(file))
+    console.print(f"{row['id']}  {row['name']}  {row['cron']}")
+
+
+@schedule.command("list")
+def list_schedules(url: UrlOption = None) -> None:
+    """Show all rules."""
+    with connect(url, None) as client:
+        for row in client.items("/v1/schedules"):
+            console.print(f"{row['id']}  {row['name']}  {row['cron']}  {row['protocol']}")
+
+
+@schedule.command("trigger")
+def trigger_schedule(schedule: str, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Fire a rule now, by id or name."""
+    with connect(url, key) as client:
+        slot = client.post(f"/v1/schedules/{schedule}:trigger")
+    console.print(f"{len(slot['submitted'])} evaluations submitted, {len(slot['reused'])} already there")
+
+
+@key.command("create")
+def create_key(name: str, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Make an API key; it is shown once."""
+    with connect(url, key) as client:
+        console.print(client.post("/v1/keys", {"name": name})["key"])
