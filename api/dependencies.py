@@ -1,14 +1,22 @@
 """What endpoints ask for: settings, a session that commits at the edge, the API key, the body.
 
 A request is one transaction. The bell is rung after the commit, so a worker never looks before the row is there.
+
+A request holds its connection over several visits to the thread pool (40 threads). If more requests held one than the
+engine's pool has (15), threads would wait for connections and the requests that have them for threads: nothing would
+move until a timeout. So requests queue for a slot first, on the event loop, and slots are fewer than connections.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from api.bodies import require_plain
 from api.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMediaTypeError
 from proxy.errors import InvalidInputError
 from worker.keys import require_key
@@ -19,12 +27,23 @@ from worker.store.models import ApiKey
 from worker.store.sessions import Sessions, read_scope, session_scope
 
 LARGEST_BODY_BYTES = 10_000_000
+LARGEST_YAML_BYTES = 500_000  # for recipes written by hand
+READS_AT_ONCE = 8  # with the writes 13 of 15 connections; the others are for visits of one thread, such as the key's
+WRITES_AT_ONCE = 5  # apart from the reads, which must not queue behind writers that wait for SQLite's lock
 MEDIA_TYPES: dict[str, Media] = {
     "application/json": "json",
     "application/yaml": "yaml",
     "application/x-yaml": "yaml",
     "text/yaml": "yaml",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """How many requests may hold a connection at once."""
+
+    reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS_AT_ONCE))
+    writes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITES_AT_ONCE))
 
 
 class Transaction:
@@ -56,13 +75,23 @@ def sessions_of(request: Request) -> Sessions:
     return sessions
 
 
-def reading(request: Request) -> Iterator[Session]:
-    """A session that only reads."""
+async def _reading_slot(request: Request) -> AsyncIterator[None]:
+    async with request.app.state.slots.reads:
+        yield
+
+
+async def _writing_slot(request: Request) -> AsyncIterator[None]:
+    async with request.app.state.slots.writes:
+        yield
+
+
+def reading(request: Request, _: Annotated[None, Depends(_reading_slot, scope="function")]) -> Iterator[Session]:
+    """A session that only reads, closed before the answer is sent: a slow client holds no connection."""
     with read_scope(sessions_of(request)) as session:
         yield session
 
 
-def writing(request: Request) -> Iterator[Transaction]:
+def writing(request: Request, _: Annotated[None, Depends(_writing_slot, scope="function")]) -> Iterator[Transaction]:
     """A transaction, committed when the endpoint has returned and before the answer is sent."""
     with session_scope(sessions_of(request)) as session:
         transaction = Transaction(session)
@@ -85,22 +114,41 @@ def api_key(
 
 async def structured_body(request: Request) -> Any:
     """The body as plain data, JSON or YAML by its content type. NaN survives parsing, so that it can be named."""
-    content = await request.body()
-    if len(content) > LARGEST_BODY_BYTES:
-        raise BodyTooLargeError(f"the body has {len(content):,} bytes; at most {LARGEST_BODY_BYTES:,} are read")
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
         raise UnsupportedMediaTypeError(
             f"content type {media_type!r} is not read; send one of {', '.join(MEDIA_TYPES)}"
         )
+    media = MEDIA_TYPES[media_type]
+    content = await _read_body(request, LARGEST_BODY_BYTES if media == "json" else LARGEST_YAML_BYTES)
     try:
-        return parse_body(content, MEDIA_TYPES[media_type])
+        # YAML is parsed in Python at about 100 kB a second: never on the event loop
+        return await run_in_threadpool(_parse, content, media)
     except InvalidInputError as error:
         raise MalformedBodyError(error.problems) from error
 
 
+def _parse(content: bytes, media: Media) -> Any:
+    parsed = parse_body(content, media)
+    require_plain(parsed)
+    return parsed
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """All of it, or BodyTooLargeError as soon as it is known to be too large: no more than the limit is ever held."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLargeError(f"the body has {int(announced):,} bytes; at most {limit:,} are read")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > limit:
+            raise BodyTooLargeError(f"the body is larger than {limit:,} bytes, and no more are read")
+    return bytes(content)
+
+
 SettingsOf = Annotated[Settings, Depends(settings_of)]
-Reading = Annotated[Session, Depends(reading)]
+Reading = Annotated[Session, Depends(reading, scope="function")]
 Writing = Annotated[Transaction, Depends(writing, scope="function")]
 Key = Annotated[ApiKey, Depends(api_key)]
 Body = Annotated[Any, Depends(structured_body)]

@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from proxy.errors import FieldProblem, ForetasteError, InvalidInputError
@@ -73,19 +74,34 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ForetasteError, _explained)
     app.add_exception_handler(RequestValidationError, _unparsed)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _database)
+    for unavailable in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(unavailable, _unavailable)
+    app.add_exception_handler(IntegrityError, _overtaken)
+    app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem(status: int, title: str, detail: str, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
+def problem(
+    status: int,
+    title: str,
+    detail: str,
+    fields: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """The response for one error."""
     errors = [
-        FieldError(pointer=field.pointer, detail=field.message, value=json_safe(field.value)).model_dump()
+        {"pointer": _encodable(field.pointer), "detail": _encodable(field.message), "value": json_safe(field.value)}
         for field in fields
     ]
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    body = {"type": "about:blank", "title": title, "status": status, "detail": _encodable(detail), "errors": errors}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": "Bearer"}
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _encodable(text: str) -> str:
+    """JSON may escape half of a surrogate pair, which UTF-8 cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def json_safe(value: object) -> Any:
@@ -95,13 +111,13 @@ def json_safe(value: object) -> Any:
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
+        return _encodable(value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…")
     if isinstance(value, Mapping):
-        value = {str(key): json_safe(part) for key, part in value.items()}
+        value = {_encodable(str(key)): json_safe(part) for key, part in value.items()}
     elif isinstance(value, list | tuple):
         value = [json_safe(part) for part in value]
     elif value is not None and not isinstance(value, bool | int | float):
-        return str(value)[:LONGEST_VALUE]
+        return _encodable(str(value)[:LONGEST_VALUE])
     return value if len(json.dumps(value)) <= LONGEST_VALUE else json.dumps(value)[:LONGEST_VALUE] + "…"
 
 
@@ -124,18 +140,28 @@ async def _unparsed(_: Request, error: Exception) -> JSONResponse:
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:
-    """Pydantic's location; what came in the body starts at the root."""
-    return pointer_of(location[1:] if location[:1] == ("body",) else location)
+    """Pydantic's location without its first word: a field of the body or a query parameter, by its name."""
+    return pointer_of(location[1:])
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
+    return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers=error.headers)
 
 
-async def _database(_: Request, error: Exception) -> JSONResponse:
+async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     logger.error("the database does not answer: %s", error)
     return problem(503, "Database unavailable", "the database does not answer; nothing was changed, try again")
+
+
+async def _overtaken(_: Request, error: Exception) -> JSONResponse:
+    logger.warning("two requests met at a constraint: %s", error)
+    return problem(409, "Conflict", "another request wrote the same at the same time; nothing was changed, try again")
+
+
+async def _unstorable(_: Request, error: Exception) -> JSONResponse:
+    logger.warning("a value that the database does not store: %s", error)
+    return problem(422, "Invalid input", f"a value does not fit into the database: {getattr(error, 'orig', error)}")
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

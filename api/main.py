@@ -12,6 +12,7 @@ from api.agreement.endpoints import router as agreement
 from api.corpora.endpoints import router as corpora
 from api.dashboard.endpoints import STATIC
 from api.dashboard.endpoints import router as dashboard
+from api.dependencies import Slots
 from api.evaluations.endpoints import router as evaluations
 from api.health.endpoints import router as health
 from api.jobs.endpoints import router as jobs
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.sessions = make_sessions(engine)
+    app.state.slots = Slots()
     errors.install(app)
     for router in NOUNS:
         app.include_router(router, prefix="/v1", responses=errors.PROBLEMS)

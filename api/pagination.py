@@ -38,7 +38,7 @@ def paginate(rows: Sequence[Row], cursor: str | None, limit: int, show: Callable
     if cursor is not None:
         ids = [row.id for row in rows]
         if cursor not in ids:
-            raise InvalidInputError.at("/query/cursor", cursor, "names no item of this list")
+            raise InvalidInputError.at("/cursor", cursor, "names no item of this list")
         start = ids.index(cursor) + 1
     shown = rows[start : start + limit]
     has_more = start + limit < len(rows)

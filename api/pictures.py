@@ -58,19 +58,23 @@ def draw_agreement(bodies: Sequence[Body], path: Path) -> None:
         figure = Figure(figsize=(PANEL_INCHES * len(bodies), PANEL_INCHES + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(bodies), sharey=True, squeeze=False)[0]
-        limits = _limits([point["reference"] for body in bodies for point in body.get("points") or []])
+        limits = _limits([point["reference"] for body in bodies for point in _points(body)])
         for axes, body in zip(panels, bodies, strict=True):
             _draw_panel(axes, body, limits)
         panels[0].set_ylabel(f"reference, {metric_words(bodies[0])} ({bodies[0].get('direction', 'lower')} is better)")
-        _add_legend(figure, bodies)
+        _add_legend(figure, panels, bodies)
         figure.draw_without_rendering()  # the layout is final now, so that labels can be placed in it
         for axes, body in zip(panels, bodies, strict=True):
-            _draw_labels(axes, body.get("points") or [], figure.dpi)
+            _draw_labels(axes, _points(body), figure.dpi)
         figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
+def _points(body: Body) -> Sequence[Mapping[str, Any]]:
+    return body.get("points") or ()
+
+
 def _draw_panel(axes: "Axes", body: Body, reference_limits: tuple[float, float]) -> None:
-    protocol, points = body["protocol"], body.get("points") or []
+    protocol, points = body["protocol"], _points(body)
     rate = f"learning rate {formats.rate(protocol.get('learning_rate'))}"
     axes.set_title(f"{protocol['name']}, {rate}\n", loc="left", fontweight="bold", fontsize=11, color=INK)
     axes.text(0, 1.015, _figures(body), transform=axes.transAxes, color=QUIET, fontsize=9, va="bottom")
@@ -155,11 +159,11 @@ def _inside(value: float, limits: tuple[float, float]) -> float:
     return min(max(value, limits[0]), limits[1])
 
 
-def _add_legend(figure: "Figure", bodies: Sequence[Body]) -> None:
+def _add_legend(figure: "Figure", panels: Sequence["Axes"], bodies: Sequence[Body]) -> None:
     """The labels that occur, below the panels."""
     from matplotlib.lines import Line2D
 
-    used = {point.get("label") for body in bodies for point in body.get("points") or []}
+    used = {point.get("label") for body in bodies for point in _points(body)}
     handles = [
         Line2D(
             [],
@@ -173,5 +177,9 @@ def _add_legend(figure: "Figure", bodies: Sequence[Body]) -> None:
         for label, shape in MARKS.items()
         if label in used
     ]
+    beyond = Line2D([], [], linestyle="none", marker="D", markeredgecolor=ACCENT, markerfacecolor="white")
+    if any(_place(axes, point)[2] for axes, body in zip(panels, bodies, strict=True) for point in _points(body)):
+        beyond.set_label("far outside the axes")
+        handles.append(beyond)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title="reference")

@@ -31,10 +31,14 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> Model:
 
 
 def problems_of(error: ValidationError, prefix: str = "") -> list[FieldProblem]:
-    """Pydantic's errors as ours."""
+    """Pydantic's errors as ours. One that only follows from a fault deeper down (a list that is too short because its
+    items were wrong) is left out."""
+    found = error.errors(include_url=False)
+    deeper = {one["loc"][:depth] for one in found for depth in range(len(one["loc"]))}
     return [
         FieldProblem(pointer=prefix + pointer_of(one["loc"]), value=one["input"], message=one["msg"])
-        for one in error.errors(include_url=False)
+        for one in found
+        if one["loc"] not in deeper
     ]
 
 

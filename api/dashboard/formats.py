@@ -60,7 +60,7 @@ def probability(value: float | None) -> str:
         return MISSING
     if value < 0.005:
         return "< 1 %"
-    if value > 0.995:
+    if value >= 0.995:
         return "> 99 %"
     return f"{100 * value:.0f} %"
 

@@ -11,8 +11,7 @@ from api.dashboard.queries import Inventory, Work
 KEY_HEADER = "Authorization: Bearer $FORETASTE_API_KEY"
 FIRST_PROTOCOL: Mapping[str, Any] = {
     "name": "reduced",
-    "architecture": {"layers": 4, "width": 128, "heads": 4, "hidden": 384, "context_tokens": 256, "vocabulary": 4096},
-    "tokenizer": "bpe",
+    "architecture": {"layers": 4, "width": 128, "heads": 4, "hidden": 384, "context_tokens": 256},
     "batch_sequences": 16,
     "steps": 1000,
     "standard_rate": 0.003,
@@ -65,32 +64,15 @@ def next_step(inventory: Inventory, work: Work, base_url: str, protocol: str, su
 
 
 def _preparation(inventory: Inventory, base_url: str) -> NextStep | None:
-    corpus = inventory.newest_corpus or "web"
+    """The first of corpora, tokenizer, suite and protocol that is missing; None if nothing is."""
     if not inventory.corpora:
         return _register_corpora(base_url)
     if not inventory.tokenizers:
-        body: dict[str, Any] = {
-            "name": "bpe",
-            "train": {"vocabulary": 4096, "corpora": [corpus], "sample_bytes": 10_000_000},
-        }
-        return NextStep(
-            title="Train a tokenizer",
-            words="It becomes part of the protocol. A tokenizer.json of your own can be registered instead.",
-            commands=(post_command(base_url, "/v1/tokenizers", body),),
-        )
-    if not inventory.suites:
-        body = {"name": "held-out", "sets": [{"name": "web", "corpus": "web-held-out", "weight": 1}]}
-        return NextStep(
-            title="Say what is to be predicted",
-            words="A suite names held-out corpora with weights. It is the objective: recipes are ranked by it.",
-            commands=(post_command(base_url, "/v1/suites", body),),
-        )
-    if not inventory.protocols:
-        return NextStep(
-            title="Fix how proxies are trained",
-            words="A protocol is everything but the data: architecture, budget, a rate below the standard one.",
-            commands=(post_command(base_url, "/v1/protocols", FIRST_PROTOCOL),),
-        )
+        return _train_tokenizer(inventory, base_url)
+    if not inventory.has_suite:
+        return _add_suite(inventory, base_url)
+    if not inventory.has_protocol:
+        return _add_protocol(inventory, base_url)
     return None
 
 
@@ -107,12 +89,41 @@ def _register_corpora(base_url: str) -> NextStep:
     )
 
 
+def _train_tokenizer(inventory: Inventory, base_url: str) -> NextStep:
+    training = {"vocabulary": 4096, "corpora": list(inventory.training_corpora), "sample_bytes": 10_000_000}
+    return NextStep(
+        title="Train a tokenizer",
+        words="It becomes part of the protocol. A tokenizer.json of your own can be registered instead.",
+        commands=(post_command(base_url, "/v1/tokenizers", {"name": "bpe", "train": training}),),
+    )
+
+
+def _add_suite(inventory: Inventory, base_url: str) -> NextStep:
+    sets = [{"name": name, "corpus": name, "weight": 1} for name in inventory.held_out_corpora]
+    return NextStep(
+        title="Say what is to be predicted",
+        words="A suite names held-out corpora with weights. It is the objective: recipes are ranked by it.",
+        commands=(post_command(base_url, "/v1/suites", {"name": "held-out", "sets": sets}),),
+    )
+
+
+def _add_protocol(inventory: Inventory, base_url: str) -> NextStep:
+    name, vocabulary = inventory.tokenizers[0]
+    architecture = FIRST_PROTOCOL["architecture"] | {"vocabulary": vocabulary}
+    protocol = {**FIRST_PROTOCOL, "tokenizer": name, "architecture": architecture}
+    return NextStep(
+        title="Fix how proxies are trained",
+        words="A protocol is everything but the data: architecture, budget, a rate below the standard one.",
+        commands=(post_command(base_url, "/v1/protocols", protocol),),
+    )
+
+
 def _submission(inventory: Inventory, base_url: str, protocol: str, suite: str) -> NextStep:
     return NextStep(
         title=f"Nothing is ranked under {protocol} on {suite}",
         words="Submit a recipe; the same recipe again trains nothing twice. With a second one the ranking begins.",
         commands=(
-            recipe_file_command(inventory.newest_corpus or "web"),
+            recipe_file_command(inventory.training_corpora[0]),
             submit_command(base_url, protocol, suite),
         ),
     )

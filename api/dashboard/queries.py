@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from worker.store.models import Agreement, Corpus, Evaluation, Job, Protocol, Recipe, Run, Suite, Tokenizer
+from worker.store.models import Agreement, Corpus, Evaluation, Job, Protocol, Run, Suite, Tokenizer
 from worker.store.states import State
 
 MOST_SHOWN = 24
@@ -42,18 +42,28 @@ class Work:
         return not (self.running_runs or self.queued_runs or self.jobs)
 
 
+HELD_OUT_WORDS = ("held", "valid", "test", "eval")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """How much of each noun there is, for saying what comes next; names are the newest, for the exact command."""
+    """What is there already, newest first, so that the next command can name it. Tokenizers: name and vocabulary."""
 
-    corpora: int
-    tokenizers: int
-    suites: int
-    protocols: int
-    recipes: int
-    evaluations: int
-    newest_corpus: str | None
-    newest_recipe: str | None
+    corpora: tuple[str, ...]
+    tokenizers: tuple[tuple[str, int], ...]
+    has_suite: bool
+    has_protocol: bool
+
+    @property
+    def held_out_corpora(self) -> tuple[str, ...]:
+        """Corpora whose name says that they are for measuring; without any, the newest."""
+        named = tuple(name for name in self.corpora if any(word in name for word in HELD_OUT_WORDS))
+        return named or self.corpora[:1]
+
+    @property
+    def training_corpora(self) -> tuple[str, ...]:
+        """All other corpora; without any, all."""
+        return tuple(name for name in self.corpora if name not in self.held_out_corpora) or self.corpora
 
 
 def read_choices(session: Session) -> Choices:
@@ -135,20 +145,16 @@ def _is_unattended(session: Session, now: datetime) -> bool:
 
 
 def read_inventory(session: Session) -> Inventory:
-    """Counts of finished corpora and tokenizers, and of everything else."""
-    return Inventory(
-        corpora=_count(session, Corpus, Corpus.state == State.FINISHED),
-        tokenizers=_count(session, Tokenizer, Tokenizer.state == State.FINISHED),
-        suites=_count(session, Suite),
-        protocols=_count(session, Protocol),
-        recipes=_count(session, Recipe),
-        evaluations=_count(session, Evaluation, Evaluation.kind == "proxy"),
-        newest_corpus=session.scalars(
-            select(Corpus.name).where(Corpus.state == State.FINISHED).order_by(Corpus.created_at.desc()).limit(1)
-        ).first(),
-        newest_recipe=session.scalars(select(Recipe.name).order_by(Recipe.created_at.desc()).limit(1)).first(),
+    """Finished corpora and tokenizers by name, and whether there are suites and protocols."""
+    corpora = session.scalars(
+        select(Corpus.name).where(Corpus.state == State.FINISHED).order_by(Corpus.created_at.desc(), Corpus.id)
     )
-
-
-def _count(session: Session, model: Any, *conditions: Any) -> int:
-    return session.scalar(select(func.count()).select_from(model).where(*conditions)) or 0
+    tokenizers = session.scalars(
+        select(Tokenizer).where(Tokenizer.state == State.FINISHED).order_by(Tokenizer.created_at.desc(), Tokenizer.id)
+    )
+    return Inventory(
+        corpora=tuple(dict.fromkeys(corpora)),
+        tokenizers=tuple((row.name, row.vocabulary or 0) for row in tokenizers),
+        has_suite=session.scalars(select(Suite.id).limit(1)).first() is not None,
+        has_protocol=session.scalars(select(Protocol.id).limit(1)).first() is not None,
+    )

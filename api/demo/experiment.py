@@ -145,7 +145,7 @@ class Experiment:
         """Registers every rate of every reference sweep; the service computes the label from the whole grid."""
         for evaluation in self.evaluations.get("reference", ()):
             for run in evaluation["runs"]:
-                if run["state"] in ("finished", "stopped"):
+                if run["result"]:  # a rate that diverged was tried, and lost
                     self.client.post("/v1/references", self._reference(evaluation, run))
         return list(self.client.items("/v1/references", reference_set=self.label))
 
@@ -157,7 +157,7 @@ class Experiment:
             "direction": "lower",
             "unit": "bits/byte",
             "value": score_of(run),
-            "stopped_early": run["state"] == "stopped",
+            "stopped_early": run["state"] != "finished",
             "learning_rate": run["learning_rate"],
             "seed": run["seed"],
             "hyperparameters": {"steps": self.size.steps, "schedule": "cosine"},

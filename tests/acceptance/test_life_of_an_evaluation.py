@@ -25,54 +25,8 @@ from worker.settings import Settings
 pytestmark = pytest.mark.processes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PROSE = [
-    "the",
-    "a",
-    "of",
-    "data",
-    "team",
-    "asks",
-    "which",
-    "recipe",
-    "gives",
-    "best",
-    "large",
-    "model",
-    "and",
-    "how",
-    "sure",
-    "we",
-    "are",
-    "about",
-    "that",
-    "answer",
-    "today",
-]
-CODE = [
-    "def",
-    "return",
-    "self",
-    "for",
-    "in",
-    "if",
-    "not",
-    "None",
-    "import",
-    "class",
-    "(",
-    ")",
-    ":",
-    "=",
-    "+",
-    "[",
-    "]",
-    "{",
-    "}",
-    "yield",
-    "lambda",
-    "assert",
-    "raise",
-]
+PROSE = "the a of data team asks which recipe gives best large model and how sure we are".split()
+CODE = "def return self for in if not None import class ( ) : = + [ ] yield lambda".split()
 PATIENCE_SECONDS = 90.0
 
 
@@ -170,25 +124,25 @@ def test_the_example_script_submits_the_example_recipe(client: Client, stack: St
 
 def test_a_sweep_becomes_a_reference_with_the_label_it_earned(client: Client) -> None:
     finish(client, ask(client, mixture("even", 1, 1)))
-    sweep = finish(
-        client, ask(client, mixture("even", 1, 1), kind="reference", seeds=1, learning_rates=[1e-5, 6e-3, 0.9])
-    )
+    grid = [1e-5, 6e-3, 0.9]
+    sweep = finish(client, ask(client, mixture("even", 1, 1), kind="reference", seeds=1, learning_rates=grid))
     for run in sweep["runs"]:
-        if run["state"] in ("finished", "stopped"):
+        if run["result"]:
             reference = {
                 "reference_set": "large",
                 "recipe": "even",
                 "metric": "bits_per_byte",
                 "direction": "lower",
                 "value": run["scores"][0]["score"] if run["scores"] else None,
-                "stopped_early": run["state"] == "stopped",
+                "stopped_early": run["state"] != "finished",
                 "learning_rate": run["learning_rate"],
                 "parameters": 10**9,
                 "tokens": 10**10,
             }
             client.post("/v1/references", reference)
     labels = {row["label"] for row in client.items("/v1/references", reference_set="large")}
-    assert labels == {"tuned"}
+    best = min((run for run in sweep["runs"] if run["scores"]), key=lambda run: run["scores"][0]["score"])
+    assert labels == {"tuned" if best["learning_rate"] == grid[1] else "swept, at the edge"}
     agreement = client.get("/v1/agreement", protocol="nano", reference_set="large")
     assert (agreement["n"], agreement["is_evidence"], agreement["spearman_low"]) == (1, False, None)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     ForeignKey,
     Index,
@@ -131,9 +132,9 @@ class Corpus(Base):
     state: Mapped[State] = mapped_column(default=State.QUEUED)
     error: Mapped[str | None] = mapped_column(Text)
     fingerprint: Mapped[str | None] = mapped_column(String(64), index=True)
-    documents: Mapped[int | None]
-    characters: Mapped[int | None]
-    text_bytes: Mapped[int | None]
+    documents: Mapped[int | None] = mapped_column(BigInteger)
+    characters: Mapped[int | None] = mapped_column(BigInteger)
+    text_bytes: Mapped[int | None] = mapped_column(BigInteger)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -273,8 +274,8 @@ class Reference(Base):
     learning_rate: Mapped[float | None]
     hyperparameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
     seed: Mapped[int | None]
-    parameters: Mapped[int]
-    tokens: Mapped[int]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    tokens: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[str] = mapped_column(Text, default="")
     evaluation_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
     request_key: Mapped[str] = mapped_column(String(64))

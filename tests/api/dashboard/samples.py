@@ -57,14 +57,13 @@ def gate(name: str, passed: bool = True, *, is_fatal: bool = False, message: str
 def gates(name: str) -> list[dict[str, Any]]:
     """All passed, except for the garbage and the repetition."""
     low = "φ = 0.41 on headers (0: word frequencies, 1: a bigram model), the lowest of 4."
-    marks = [
+    return [
         gate("diverged", is_fatal=True, message="The training loss did not rise."),
         gate("truncated", is_fatal=True, message="Trained 400 of 400 steps."),
         gate("learned nothing", message="The training loss fell by 61.20%; a run that hardly moved is no evidence."),
         gate("past unigram", name != "garbage-40", message=low),
         gate("progress", name not in ("garbage-40", "repeated-1-percent"), message=low),
     ]
-    return marks
 
 
 def entry(row: tuple[Any, ...], seeds: int = 2) -> dict[str, Any]:
