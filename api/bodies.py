@@ -4,6 +4,7 @@ YAML is the reason. Its aliases let a hundred bytes stand for billions of values
 its tags make dates, sets and bytes that JSON columns and fingerprints cannot carry.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from proxy.errors import InvalidInputError
 from worker.parsing import pointer_of
 
 DEEPEST = 64  # specifications need fewer than 10; Python's recursion limit is 1,000
-MOST_VALUES = 5_000_000  # a tokenizer.json of 10 MB has fewer
+MOST_VALUES = 2_000_000  # a tokenizer.json of 10 MB has fewer
 LARGEST_INTEGER = 2**63 - 1  # what the databases hold
 
 Location = tuple[int | str, ...]
@@ -22,16 +23,16 @@ def require_plain(content: Any) -> None:
 
     NaN and infinities pass, so that the field that does not take them can be named.
     """
-    waiting: list[tuple[Location, Any]] = [((), content)]
-    seen = 0
-    while waiting:
-        location, value = waiting.pop()
-        seen += 1
-        if seen > MOST_VALUES:
-            raise InvalidInputError.at("", "…", f"holds more than {MOST_VALUES:,} values once aliases are written out")
-        if len(location) > DEEPEST:
-            raise InvalidInputError.at(pointer_of(location[:3]), "…", f"is nested more than {DEEPEST} deep")
-        waiting.extend((location + (step,), part) for step, part in _parts(location, value))
+    _require_plain((), content, itertools.count(1))
+
+
+def _require_plain(location: Location, value: Any, counter: Iterator[int]) -> None:
+    if next(counter) > MOST_VALUES:
+        raise InvalidInputError.at("", "…", f"holds more than {MOST_VALUES:,} values once aliases are written out")
+    if len(location) > DEEPEST:
+        raise InvalidInputError.at(pointer_of(location[:3]), "…", f"is nested more than {DEEPEST} deep")
+    for step, part in _parts(location, value):
+        _require_plain((*location, step), part, counter)
 
 
 def _parts(location: Location, value: Any) -> Iterator[tuple[int | str, Any]]:

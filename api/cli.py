@@ -23,6 +23,8 @@ from api.tables import agreement_table, leaderboard_table
 from proxy.errors import ForetasteError
 from worker.settings import Settings, get_settings
 
+SHUTDOWN_SECONDS = 5  # somebody who follows an evaluation's events would keep the process for as long
+
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Taste the recipe before you buy the model."
 )
@@ -52,7 +54,9 @@ def _setting_problem(problem: Any) -> str:
 
 @app.command()
 def up(
-    port: Annotated[int | None, typer.Option(help="Port of API and page; 0 takes a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of API and page; 0 takes a free one.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Database, artifacts and logs.")] = None,
 ) -> None:
     """Start the whole service on this machine: database, broker, API, worker, schedules."""
@@ -93,7 +97,12 @@ def api() -> None:
 
     settings = get_settings()
     uvicorn.run(
-        "api.main:create_app", factory=True, host=settings.api_host, port=settings.api_port, log_level="warning"
+        "api.main:create_app",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_level="warning",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 
@@ -119,18 +128,11 @@ def _become_celery(*arguments: str) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    from worker.store.migrate import upgrade_database
+    from api.up import migrate_database, shown_url
 
     settings = get_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    upgrade_database(settings)
-    console.print(f"{_without_password(settings)} is at the newest schema.")
-
-
-def _without_password(settings: Settings) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(settings.resolved_database_url).render_as_string(hide_password=True)
+    migrate_database(settings)
+    console.print(f"{shown_url(settings)} is at the newest schema.")
 
 
 @app.command()
@@ -246,13 +248,15 @@ def _probe_database(settings: Settings) -> tuple[str, bool]:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
+    from api.up import shown_url
     from worker.store.sessions import make_engine
 
-    shown = _without_password(settings)
+    shown = shown_url(settings)
     if not settings.database_url and not (settings.data_dir / "foretaste.db").exists():
         return f"{shown} is made at the first `foretaste up`", True
     try:
-        with make_engine(settings.resolved_database_url).connect() as connection:
+        engine = make_engine(settings.resolved_database_url)
+        with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         return f"{shown}: {error}", False

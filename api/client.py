@@ -3,6 +3,7 @@
 Every problem+json answer becomes a `ProblemError` whose text names the fields and their values.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -43,8 +44,11 @@ class Client:
     """Talks to one service. `key` is needed for writes only."""
 
     def __init__(self, url: str, key: str | None = None, timeout_seconds: float = 30.0) -> None:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds)
+        headers = {b"Authorization": b"Bearer " + key.encode()} if key else {}
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds)
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"{url!r} is no address: {error}") from error
 
     def close(self) -> None:
         """Closes the connections."""
@@ -63,13 +67,15 @@ class Client:
     def get(self, path: str, **query: Any) -> Resource:
         """One resource as JSON; query values of None are left out."""
         params = {name: value for name, value in query.items() if value is not None}
-        resource: Resource = self.request("GET", path, params=params).json()
-        return resource
+        return _resource(self.request("GET", path, params=params))
 
     def post(self, path: str, body: object | None = None) -> Resource:
         """Creates or finds; the answer is the resource."""
-        resource: Resource = self.request("POST", path, json=body).json()
-        return resource
+        if body is None:
+            return _resource(self.request("POST", path))
+        # NaN and YAML's dates go out as they are: the service names the field that does not take them
+        content = json.dumps(body, default=str).encode()
+        return _resource(self.request("POST", path, content=content, headers={"Content-Type": "application/json"}))
 
     def delete(self, path: str) -> None:
         """Deletes or cancels."""
@@ -97,6 +103,16 @@ class Client:
             if resource["state"] not in ("queued", "running"):
                 return resource
             time.sleep(poll_seconds)
+
+
+def _resource(response: httpx.Response) -> Resource:
+    try:
+        resource = response.json()
+    except ValueError:
+        resource = None
+    if not isinstance(resource, dict):
+        raise UnreachableError(f"{response.url} answers, but not as Foretaste does: {response.text[:80]!r}")
+    return resource
 
 
 def _problem_of(response: httpx.Response) -> Mapping[str, Any]:

@@ -4,16 +4,16 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from api.client import Client
 from proxy.errors import InvalidInputError
+from worker.parsing import parse_body
 from worker.settings import get_settings
 
 WIDTH_OF_LOGS = 120  # where no terminal says how wide it is
@@ -39,8 +39,9 @@ def connect(url: str | None, key: str | None) -> Iterator[Client]:
     """The service at `url`, or the one that this folder's settings describe; the key from its data folder."""
     settings = get_settings()
     stored = settings.data_dir / "api-key"
-    if key is None and stored.exists():
-        key = stored.read_text().strip()
+    if key is None:
+        with suppress(OSError):  # another user's service: reading needs no key, and a write is told what is missing
+            key = stored.read_text().strip()
     client = Client(url or f"http://{settings.api_host}:{settings.api_port}", key)
     try:
         yield client
@@ -59,9 +60,10 @@ def read_text(path: Path) -> str:
 def read_structured(path: Path) -> Any:
     """A YAML or JSON file (JSON is YAML)."""
     try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InvalidInputError.at("FILE", str(path), f"is neither YAML nor JSON: {error}") from error
+        return parse_body(read_text(path), "yaml")
+    except InvalidInputError as error:
+        reason = "; ".join(one.message for one in error.problems)
+        raise InvalidInputError.at("FILE", str(path), f"is neither YAML nor JSON: {reason}") from error
 
 
 def recipe_body(path: Path) -> dict[str, Any]:

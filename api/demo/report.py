@@ -45,9 +45,14 @@ def build_report(experiment: Experiment, wall_seconds: float, extra: dict[str, A
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:
-    """Atomic; NaN would be an error, not a value."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    """As JSON; NaN would be an error, not a value."""
+    write_text(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """The whole file or none."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(content)
     partial.replace(path)
 
 

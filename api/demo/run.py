@@ -12,8 +12,10 @@ from rich.console import Console
 from api.client import Client, Resource
 from api.demo.corpora import write_corpora
 from api.demo.experiment import Experiment, StandardRate, TrainingCorpus
+from api.demo.machine import describe_machine, largest_child_megabytes, resident_megabytes
+from api.demo.markdown import as_markdown
 from api.demo.recipes import FULL, QUICK, Size
-from api.demo.report import build_report, write_report
+from api.demo.report import build_report, write_report, write_text
 from api.demo.study import study_corpora, study_size
 from api.pictures import draw_agreement
 from api.tables import agreement_table, leaderboard_table
@@ -29,6 +31,7 @@ class Plan:
     size: Size
     folder: Path
     corpora: Sequence[TrainingCorpus]
+    command: str
     keep: bool = False
 
 
@@ -42,7 +45,9 @@ def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> N
         for corpus in write_corpora(folder / "corpora")
     ]
     size = QUICK if is_quick else FULL
-    _run(Plan(label="demo", size=size, folder=folder, corpora=corpora, keep=keep), console, started_at)
+    command = "make demo QUICK=1" if is_quick else "make demo"
+    plan = Plan(label="demo", size=size, folder=folder, corpora=corpora, command=command, keep=keep)
+    _run(plan, console, started_at)
 
 
 def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
@@ -50,7 +55,8 @@ def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
     started_at = time.monotonic()
     found = study_corpora(corpora)
     size = study_size([corpus.name for corpus in found])
-    _run(Plan(label="study", size=size, folder=folder, corpora=found), console, started_at)
+    plan = Plan(label="study", size=size, folder=folder, corpora=found, command="make study-small CORPORA=<folder>")
+    _run(plan, console, started_at)
 
 
 def _run(plan: Plan, console: Console, started_at: float) -> None:
@@ -60,14 +66,36 @@ def _run(plan: Plan, console: Console, started_at: float) -> None:
         console.print(f"  {stack.url}   logs in {plan.folder / 'service' / 'logs'}")
         client = Client(stack.url, key_path(settings).read_text().strip())
         experiment = Experiment(client=client, console=console, size=plan.size, label=plan.label)
-        standard = _train(experiment, plan.corpora)
-        references = experiment.register_references()
-        extra = {"standard_rate": _describe(standard), "schedule": _schedule(experiment)}
-        _show(experiment, references, plan.folder)
+        extra = _experiment(experiment, plan) | {"machine": describe_machine(settings.owned_threads)}
+        memory = {"API process": resident_megabytes(stack)}
         report = build_report(experiment, time.monotonic() - started_at, extra)
-        write_report(report, plan.folder / "report.json")
-        console.print(f"\n{plan.folder / 'report.json'} written after {report['wall_seconds']:.0f} s.")
+        console.print(f"\nThe whole job took {report['wall_seconds']:.0f} s.")
         _leave(stack, console, plan.keep)
+    memory["largest process of all (training)"] = largest_child_megabytes()
+    report["memory_megabytes"] = memory
+    write_report(report, plan.folder / "report.json")
+    title = f"{plan.label.capitalize()}: {len(plan.size.recipes)} recipes"
+    write_text(plan.folder / "report.md", as_markdown(report, title, plan.command))
+    console.print(f"Written: {plan.folder / 'report.json'}, {plan.folder / 'report.md'}")
+
+
+def _experiment(experiment: Experiment, plan: Plan) -> dict[str, Any]:
+    """Everything over HTTP; what the report adds to the runs and the leaderboard."""
+    standard = _train(experiment, plan.corpora)
+    references = experiment.register_references()
+    extra = {
+        "standard_rate": _describe(standard),
+        "schedule": _schedule(experiment),
+        "reference_labels": _count_labels(references),
+    }
+    _show(experiment, extra["reference_labels"], plan.folder)
+    return extra
+
+
+def _count_labels(references: list[Resource]) -> dict[str, int]:
+    """How many recipes earned each label."""
+    earned = {reference["recipe"]["id"]: reference["label"] for reference in references}
+    return {label: list(earned.values()).count(label) for label in sorted(set(earned.values()))}
 
 
 def _train(experiment: Experiment, corpora: Sequence[TrainingCorpus]) -> StandardRate:
@@ -102,14 +130,13 @@ def _schedule(experiment: Experiment) -> dict[str, int]:
     return {"submitted": submitted, "reused": reused}
 
 
-def _show(experiment: Experiment, references: list[Resource], folder: Path) -> None:
+def _show(experiment: Experiment, labels: dict[str, int], folder: Path) -> None:
     console = experiment.console
     console.rule("6  Leaderboard (reduced rate) and agreement")
     console.print(leaderboard_table(experiment.leaderboard("reduced")))
     if not experiment.size.with_references:
         return
-    labels = [reference["label"] for reference in references]
-    console.print("Reference labels: " + ", ".join(f"{label} {labels.count(label)}" for label in sorted(set(labels))))
+    console.print("References: " + ", ".join(f"{count} {label}" for label, count in labels.items()))
     bodies = [experiment.agreement(name) for name in ("reduced", "standard")]
     console.print(agreement_table(bodies))
     draw_agreement(bodies, folder / "agreement.png")

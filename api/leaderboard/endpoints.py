@@ -32,11 +32,17 @@ def show(
     wants_csv = format == "csv" or (format is None and request.headers.get("accept", "").startswith("text/csv"))
     etag = f'"{body["id"]}-{"csv" if wants_csv else "json"}"'
     headers = {"ETag": etag, "Vary": "Accept"}
-    if if_none_match == etag:
+    if _names(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     if wants_csv:
         return Response(_as_csv(body), media_type="text/csv; charset=utf-8", headers=headers)
     return JSONResponse(body, headers=headers)
+
+
+def _names(if_none_match: str | None, etag: str) -> bool:
+    """RFC 9110: `*`, or a list of tags, each perhaps marked as weak by a proxy that compressed the answer."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in tags or etag in tags
 
 
 def _as_csv(body: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """What references look like over HTTP."""
 
+import json
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from api.runs.schemas import RecipeRef, refer_to_recipe
 from proxy.recipes import Name, Specification
@@ -17,16 +18,25 @@ class ReferenceIn(Specification):
     recipe: str = Field(description="name, fingerprint or id of a registered recipe")
     metric: str = Field(min_length=1, max_length=100, description="e.g. bits_per_byte, core_v1")
     direction: Literal["lower", "higher"] = Field(description="which values are better")
-    unit: str = ""
+    unit: str = Field(default="", max_length=40)
     value: float | None = Field(default=None, allow_inf_nan=False)
     stopped_early: bool = Field(default=False, description="this setting was given up as hopeless; it has no value")
     learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="what else was tuned")
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
     parameters: int = Field(gt=0)
     tokens: int = Field(gt=0)
     source: str = Field(default="", description="where the figure comes from")
     evaluation: str | None = Field(default=None, description="if it was trained here")
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _numbers_are_finite(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise ValueError("holds NaN or an infinity, which JSON cannot store") from error
+        return value
 
     def fields(self) -> ReferenceFields:
         """As the use case takes it."""
