@@ -19,7 +19,7 @@ from pathlib import Path
 
 TRAIN_CHARACTERS = 3_000_000
 HELD_OUT_CHARACTERS = 25_000
-DOCUMENT_CHARACTERS = 3_000
+DOCUMENT_CHARACTERS = 2_500
 LONGEST_FILE_BYTES = 200_000
 LONGEST_SHARE_OF_ONE_FILE = 60_000  # characters of one file a corpus may take: variety before bulk
 HELD_OUT_ONE_IN = 12

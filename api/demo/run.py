@@ -53,7 +53,7 @@ def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> N
 def run_study(*, corpora: Path, folder: Path, console: Console) -> None:
     """The same job on a folder of real corpora; what a killed study had finished is not trained again."""
     started_at = time.monotonic()
-    found = study_corpora(corpora)
+    found = study_corpora(corpora, folder / "held_out")
     size = study_size([corpus.name for corpus in found])
     plan = Plan(label="study", size=size, folder=folder, corpora=found, command="make study-small CORPORA=<folder>")
     _run(plan, console, started_at)

@@ -23,7 +23,7 @@ class EvaluationIn(Specification):
     seeds: int = Field(default=1, ge=1, le=100)
     learning_rates: tuple[float, ...] = Field(default=(), description="the grid of a reference's sweep")
     replicate: int = Field(
-        default=0, ge=0, lt=2**31, description="above 0: a deliberate repetition, kept out of the ranking"
+        default=0, ge=0, lt=2**31, description="above 0: a repetition, kept out of the ranking"
     )
 
     def request(self) -> Request:
