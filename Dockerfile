@@ -1,5 +1,5 @@
 # One image for every part of the service; docker-compose.yml says which part a container is.
-# The default is a CPU build of torch; the GPU image takes PyPI's: --build-arg TORCH_INDEX=https://pypi.org/simple
+# The default is a CPU build of torch; the GPU image takes the registry's own: --build-arg TORCH_INDEX=
 FROM python:3.11-slim-bookworm
 
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -19,7 +19,7 @@ WORKDIR /src
 # torch first: a layer of its own that a change of our code does not rebuild. A local version (2.13.0+cpu) sorts above
 # the plain one, so the extra index wins where it has a build.
 COPY constraints.txt ./
-RUN pip install --extra-index-url "$TORCH_INDEX" --constraint constraints.txt torch==2.13.0
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint constraints.txt torch==2.13.0
 
 COPY pyproject.toml README.md LICENSE ./
 COPY api ./api

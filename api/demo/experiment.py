@@ -79,15 +79,20 @@ class Experiment:
             self.client.post("/v1/recipes", recipe)
 
     def find_standard_rate(self) -> StandardRate:
-        """Sweeps the proxy architecture over a ladder of rates on the anchor recipes; the optimum is the vertex of a
-        parabola in log rate through the best rate and its neighbours, averaged (geometric mean) over the anchors."""
+        """Trains the proxy architecture over a ladder of rates on the anchor recipes; the optimum is the vertex of a
+        parabola in log rate through the best rate and its neighbours, averaged (geometric mean) over the anchors.
+
+        Each rate is an evaluation of its own: in a sweep the neighbours of the best might be given up early.
+        """
         self._protocol("probe", self.size.proxy, standard_rate=max(self.size.probe_rates), reduction=1.0)
         ids = [
-            self._submit(anchor, "probe", kind="reference", seeds=1, learning_rates=self.size.probe_rates)
+            self._submit(anchor, "probe", kind="reference", seeds=1, learning_rates=[rate])
             for anchor in self.size.anchors
+            for rate in self.size.probe_rates
         ]
-        ended = self._watch(ids, "rate sweep")
-        sweeps = {evaluation["recipe"]["name"]: _scores_by_rate(evaluation) for evaluation in ended}
+        sweeps: dict[str, dict[float, float]] = {}
+        for evaluation in self._watch(ids, "rate ladder"):
+            sweeps.setdefault(evaluation["recipe"]["name"], {}).update(_scores_by_rate(evaluation))
         optima = [optimum_rate(list(sweep), list(sweep.values())) for sweep in sweeps.values()]
         rate = math.exp(statistics.fmean(math.log(optimum.rate) for optimum in optima))
         is_interior = all(optimum.is_interior for optimum in optima)

@@ -70,7 +70,7 @@ def _rates(standard: Report) -> str:
     )
     return (
         f"The proxy architecture's own optimum, {standard['rate']:.2e} ({inside}), was measured on the anchors "
-        f"(bits per byte by rate; rates given up as hopeless have none):\n\n{sweeps}"
+        f"(bits per byte by rate):\n\n{sweeps}"
     )
 
 

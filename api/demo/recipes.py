@@ -23,7 +23,7 @@ class Size:
     reduction: float = 1 / 3
     proxy: dict[str, int] = field(default_factory=lambda: {"layers": 3, "width": 64, "heads": 2, "hidden": 192})
     reference: dict[str, int] = field(default_factory=lambda: {"layers": 4, "width": 128, "heads": 4, "hidden": 352})
-    probe_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+    probe_rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3)
     anchors: tuple[str, ...] = ("balanced", "only-python")
     reference_rates: tuple[float, ...] = (7e-4, 2e-3, 6e-3)
     with_references: bool = True
@@ -111,6 +111,6 @@ FULL = Size(
 QUICK = Size(
     recipes=(BALANCED, CODE_HEAVY, NO_PROSE, ONLY_PYTHON, GARBAGE, REPEATED),
     steps=500,
-    probe_rates=(1e-3, 2e-3, 4e-3),
+    anchors=("balanced",),
     with_references=False,
 )

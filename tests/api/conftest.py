@@ -1,4 +1,4 @@
-"""Services to talk to: `empty` on a fresh database, `service` with corpora and a tokenizer, `ranked` with a leaderboard.
+"""Services to talk to: `empty` (a fresh database), `service` (corpora and a tokenizer), `ranked` (a leaderboard too).
 
 What takes real children is done once a test process; every test gets a copy of the data folder.
 """
@@ -39,9 +39,16 @@ def settings_in(folder: Path) -> Settings:
     return Settings(_env_file=None, data_dir=folder, threads=1, compile=False)
 
 
+@pytest.fixture(scope="session")
+def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated") / "data"
+    upgrade_database(settings_in(folder))
+    return folder
+
+
 @pytest.fixture
-def empty(settings: Settings) -> Iterator[Service]:
-    with serving(settings) as service:
+def empty(migrated_folder: Path, tmp_path: Path) -> Iterator[Service]:
+    with serving(settings_in(shutil.copytree(migrated_folder, tmp_path / "data"))) as service:
         yield service
 
 

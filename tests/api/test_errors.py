@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.dependencies import LARGEST_BODY_BYTES, Writing
 from api.main import create_app
+from tests.api.conftest import serving
 from tests.api.service import PROTOCOL, RECIPE, REFERENCE, SUITE, Service, pointers_of, problem_of
 from worker.queue import Bell
 from worker.settings import Settings
@@ -206,8 +207,6 @@ def test_a_wrong_method_says_which_is_right(empty: Service) -> None:
 
 def test_a_database_that_stays_locked_is_unavailable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_sessions, "BUSY_SECONDS", 0.05)
-    from tests.api.conftest import serving
-
     with serving(settings) as service, sqlite3.connect(settings.data_dir / "foretaste.db") as other:
         other.execute("BEGIN IMMEDIATE")
         answer = service.post("/v1/keys", {"name": "ci"})
@@ -381,7 +380,7 @@ BODIES = JSON | st.fixed_dictionaries(
 
 
 @given(body=BODIES, path=st.sampled_from(["/v1/recipes", "/v1/recipes:validate"]))
-@effort(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@effort(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_body_makes_a_recipe_endpoint_fail(service: Service, body: object, path: str) -> None:
     answer = service.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert answer.status_code < 500, answer.text
@@ -390,7 +389,7 @@ def test_no_body_makes_a_recipe_endpoint_fail(service: Service, body: object, pa
 
 
 @given(body=JSON, field=st.sampled_from([*PROTOCOL, *SUITE, *RECIPE, *REFERENCE, "learning_rates", "train", "tags"]))
-@effort(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@effort(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nor_does_a_wrong_field_make_another_fail(service: Service, body: object, field: str) -> None:
     nouns = {
         "protocols": PROTOCOL,

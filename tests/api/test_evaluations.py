@@ -1,0 +1,125 @@
+"""Evaluations over HTTP: submitted once, followed, cancelled."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.api.service import EVALUATION, PROTOCOL, RECIPE, SUITE, Service, pointers_of
+from worker.queue import Bell
+from worker.store.models import Evaluation
+from worker.store.sessions import session_scope
+from worker.store.states import State
+
+
+@pytest.fixture
+def ready(service: Service) -> Service:
+    """A service that only waits for evaluations."""
+    for path, body in (("suites", SUITE), ("protocols", PROTOCOL), ("recipes", RECIPE)):
+        service.made(f"/v1/{path}", body)
+    service.rung.clear()
+    return service
+
+
+def test_a_request_is_accepted_once(ready: Service) -> None:
+    first = ready.post("/v1/evaluations", EVALUATION)
+    assert (first.status_code, first.headers["location"]) == (202, f"/v1/evaluations/{first.json()['id']}")
+    assert set(ready.rung) == {Bell.RUNS, Bell.JOBS}
+    assert [(run["seed"], run["state"], run["scores"]) for run in first.json()["runs"]] == [
+        (0, "queued", []),
+        (1, "queued", []),
+    ]
+    inline = ready.post("/v1/evaluations", EVALUATION | {"recipe": RECIPE})
+    assert (inline.status_code, inline.json()) == (200, first.json())
+
+
+def test_a_finished_evaluation_has_scores_and_rings_nobody(ranked: Service) -> None:
+    answer = ranked.post("/v1/evaluations", EVALUATION)
+    row = answer.json()
+    assert (answer.status_code, row["state"], row["error"], ranked.rung) == (200, "finished", None, [])
+    assert all(run["scores"][0]["score"] > 0 for run in row["runs"])
+    assert ranked.get(f"/v1/evaluations/{row['id']}/runs").json() == {"items": row["runs"], "next_cursor": None}
+    run = ranked.get(f"/v1/runs/{row['runs'][0]['id']}").json()
+    assert run == row["runs"][0]
+    assert "curve" not in run["result"]
+    curve = ranked.get(f"/v1/runs/{run['id']}/curve").json()
+    assert curve["rows"]
+    assert len(curve["rows"][0]) == len(curve["columns"])
+
+
+def test_lists_are_narrowed_newest_first(ranked: Service) -> None:
+    listed = ranked.get("/v1/evaluations").json()["items"]
+    assert [row["recipe"]["name"] for row in listed] == ["only-web", "even"]
+    for query, count in (("state=finished", 2), ("state=failed", 0), ("kind=reference", 0), ("protocol=tiny@1", 2)):
+        assert len(ranked.get(f"/v1/evaluations?{query}").json()["items"]) == count
+
+
+def test_a_queued_evaluation_is_cancelled_and_revived(ready: Service) -> None:
+    made = ready.made("/v1/evaluations", EVALUATION)
+    cancelled = ready.delete(f"/v1/evaluations/{made['id']}").json()
+    assert [cancelled["state"], *(run["state"] for run in cancelled["runs"])] == ["cancelled"] * 3
+    assert ready.delete(f"/v1/evaluations/{made['id']}").json() == cancelled
+    assert ready.delete("/v1/evaluations/none").status_code == 404
+    ready.rung.clear()
+    assert ready.post("/v1/evaluations", EVALUATION).json()["state"] == "queued"
+    assert ready.rung
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"recipe": "none"}, "/recipe"),
+        ({"recipe": {**RECIPE, "sources": [{"corpus": "none", "weight": 1}]}}, "/recipe/sources/0/corpus"),
+        ({"recipe": {**RECIPE, "sources": [{"corpus": "web", "weight": -1}]}}, "/recipe/sources/0/weight"),
+        ({"protocol": "none"}, "/protocol"),
+        ({"suite": "none@1"}, "/suite"),
+        ({"seeds": 0}, "/seeds"),
+        ({"seeds": 101}, "/seeds"),
+        ({"replicate": 2**31}, "/replicate"),
+        ({"kind": "guess"}, "/kind"),
+        ({"learning_rates": [0.1]}, "/learning_rates"),
+        ({"kind": "reference", "learning_rates": [0.1, 2.0]}, "/learning_rates/1"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_named(ready: Service, change: dict[str, Any], pointer: str) -> None:
+    answer = ready.post("/v1/evaluations", EVALUATION | change)
+    assert (answer.status_code, pointers_of(answer)) == (422, [pointer])
+    assert ready.get("/v1/evaluations").json()["items"] == []
+    assert len(ready.get("/v1/recipes").json()["items"]) == 1
+    assert ready.rung == []
+
+
+def events(lines: Iterator[str]) -> list[str]:
+    return [json.loads(line.removeprefix("data: "))["state"] for line in lines if line.startswith("data: ")]
+
+
+def test_events_of_a_finished_evaluation_are_one(ranked: Service) -> None:
+    (identifier, _) = (row["id"] for row in ranked.get("/v1/evaluations").json()["items"])
+    with ranked.http.stream("GET", f"/v1/evaluations/{identifier}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert events(answer.iter_lines()) == ["finished"]
+
+
+def test_events_tell_each_change_until_the_end(ready: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.evaluations.endpoints.EVENT_SECONDS", 0.01)
+    made = ready.made("/v1/evaluations", EVALUATION)
+    looks = iter(["queued", "queued", "running", "cancelled"])
+
+    def snapshot(sessions: Any, evaluation_id: str) -> Any:
+        with session_scope(sessions) as session:
+            session.get_one(Evaluation, evaluation_id).state = State(next(looks))
+        return original(sessions, evaluation_id)
+
+    from api.evaluations import endpoints
+
+    original = endpoints._snapshot
+    monkeypatch.setattr(endpoints, "_snapshot", snapshot)
+    with ready.http.stream("GET", f"/v1/evaluations/{made['id']}/events") as answer:
+        lines = list(answer.iter_lines())
+    assert events(iter(lines)) == ["queued", "running", "cancelled"]
+    assert lines.count(": still there") == 1
+
+
+def test_events_of_nothing_are_not_found(empty: Service) -> None:
+    assert empty.get("/v1/evaluations/none/events").status_code == 404
