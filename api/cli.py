@@ -5,7 +5,6 @@ Exit status: 0 done, 1 refused or failed (the reason is printed), 2 unusable arg
 
 import os
 import shutil
-import signal
 import sys
 import time
 from importlib.metadata import version
@@ -38,6 +37,8 @@ def main() -> None:
         app()
     except ValidationError as error:
         _fail("\n".join(_setting_problem(problem) for problem in error.errors()))
+    except KeyboardInterrupt:
+        _fail("interrupted")
     except ForetasteError as error:
         _fail(f"{error.title}: {error}" if not isinstance(error, ProblemError) else str(error))
 
@@ -76,11 +77,6 @@ def up(
 
 def _serve_until_stopped(tend: Any) -> None:
     """Restarts what dies until Ctrl-C or SIGTERM."""
-
-    def leave(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, leave)
     try:
         while True:
             for role in tend():

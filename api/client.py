@@ -58,7 +58,7 @@ class Client:
         """One request; raises ProblemError for every answer of 400 and above."""
         try:
             response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise UnreachableError(f"{self._http.base_url} does not answer: {error}") from error
         if response.is_error:
             raise ProblemError(_problem_of(response), response.status_code)

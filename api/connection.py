@@ -59,8 +59,9 @@ def read_text(path: Path) -> str:
 
 def read_structured(path: Path) -> Any:
     """A YAML or JSON file (JSON is YAML)."""
+    text = read_text(path)
     try:
-        return parse_body(read_text(path), "yaml")
+        return parse_body(text, "yaml")
     except InvalidInputError as error:
         reason = "; ".join(one.message for one in error.problems)
         raise InvalidInputError.at("FILE", str(path), f"is neither YAML nor JSON: {reason}") from error

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -142,14 +143,32 @@ def running_stack(settings: Settings) -> Iterator[Stack]:
         new_key = _prepare_database(settings)
         services = tuple(_service(role, settings) for role in ROLES)
         stack = Stack(settings=settings, url=_url(settings), new_key=new_key, services=services)
-        try:
-            for service in services:
-                service.start()
-            _wait_until_ready(stack)
-            yield stack
-        finally:
-            for service in reversed(services):
-                service.stop()
+        with _terminated_like_interrupted():
+            try:
+                for service in services:
+                    service.start()
+                _wait_until_ready(stack)
+                yield stack
+            finally:
+                for service in reversed(services):
+                    service.stop()
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM leaves the block as Ctrl-C does, so that nothing we started outlives us. Main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _make_data_dir(settings: Settings) -> None:

@@ -36,12 +36,6 @@ def number(value: float | None, decimals: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def signed(value: float | None, decimals: int = 2) -> str:
-    """A number with its sign, for differences."""
-    text = number(value, decimals)
-    return text if value is None or text.startswith("−") or not text.strip("0.,") else f"+{text}"
-
-
 def interval(low: float | None, high: float | None, decimals: int = 2) -> str:
     """`[low, high]`, or a dash."""
     if low is None or high is None:

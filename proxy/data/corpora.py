@@ -44,20 +44,25 @@ class Document:
 
 def find_files(location: CorpusLocation) -> list[Path]:
     """The corpus's files in sorted order. InvalidInputError at /uri: nothing matches, or an unknown suffix."""
-    path = Path(location.uri)
-    if path.is_dir():
-        found = [inner for inner in path.rglob("*") if inner.name.endswith(SUFFIXES)]
-    elif glob.has_magic(location.uri) and not path.exists():
-        found = [Path(match) for match in glob.glob(location.uri, recursive=True)]
-    else:
-        found = [path]
-    files = sorted(inner for inner in found if inner.is_file())
+    try:
+        files = sorted(inner for inner in _matches(location) if inner.is_file())
+    except OSError as error:  # a name that is too long, a folder that may not be searched
+        raise InvalidInputError.at("/uri", location.uri, f"cannot be looked for: {error.strerror}") from error
     if not files:
         raise InvalidInputError.at("/uri", location.uri, "no file is there")
     for inner in files:
         if not inner.name.endswith(SUFFIXES):
             raise InvalidInputError.at("/uri", str(inner), f"unknown file type; known are {', '.join(SUFFIXES)}")
     return files
+
+
+def _matches(location: CorpusLocation) -> list[Path]:
+    path = Path(location.uri)
+    if path.is_dir():
+        return [inner for inner in path.rglob("*") if inner.name.endswith(SUFFIXES)]
+    if glob.has_magic(location.uri) and not path.exists():
+        return [Path(match) for match in glob.glob(location.uri, recursive=True)]
+    return [path]
 
 
 def read_documents(location: CorpusLocation) -> Iterator[Document]:

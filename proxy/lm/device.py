@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from proxy.errors import ForetasteError
+
 FAST_BF16 = ("amx_bf16", "avx512_bf16")
 
 
-class DeviceUnavailableError(RuntimeError):
+class DeviceUnavailableError(ForetasteError):
     """The protocol asks for a device class this machine has not."""
 
 

@@ -1,7 +1,7 @@
 // Refinement only: everything on the page works without this file.
 "use strict";
 
-const REFRESH_MS = 4000;
+const REFRESH_MS = 3000;
 
 function sectionsOf(root) {
   return [...root.querySelectorAll("[data-live]")];

@@ -1,0 +1,243 @@
+"""The console command against a real server on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+import yaml
+from typer.testing import CliRunner, Result
+
+from api import cli
+from api.up import free_port
+from proxy.data.tokenizers import train_tokenizer
+from tests.api.service import EVALUATION, PROTOCOL, RECIPE, REFERENCE, SUITE, Service, wait_for
+from tests.worker.engine.corpora import write_corpus
+from worker.engine import work_until_idle
+from worker.settings import Settings, get_settings
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(ranked: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Runs a command against the ranked service; whoever rings finds a worker that works at once."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(ranked.app, port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: work_until_idle(ranked.sessions, ranked.settings))
+    monkeypatch.setenv("FORETASTE_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("FORETASTE_API_KEY", ranked.key)
+    monkeypatch.setenv("FORETASTE_DATA_DIR", str(ranked.settings.data_dir))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    wait_for(lambda: server.started)
+    yield lambda *arguments: CliRunner().invoke(cli.app, [str(part) for part in arguments])
+    server.should_exit = True
+    thread.join()
+
+
+def spec(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content))
+    return path
+
+
+def good(result: Result) -> str:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def test_everything_is_registered_from_files(run: Run, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "more.jsonl", 20, 5)
+    assert "more@1: 20 documents" in good(run("corpus", "add", "more", corpus.name, "--field", "page"))
+    own = tmp_path / "own.json"
+    own.write_text(train_tokenizer(["a small text"] * 3, 270))
+    assert "own: vocabulary 2" in good(run("tokenizer", "add", "own", own))
+    assert "small: vocabulary 2" in good(run("tokenizer", "train", "small", "more", "--vocabulary", 280))
+    assert "held-out@1" in good(run("suite", "add", spec(tmp_path / "suite.yaml", SUITE)))
+    assert "tiny@2" in good(run("protocol", "add", spec(tmp_path / "p.yaml", {**PROTOCOL, "steps": 5})))
+    rule = {"name": "nightly", "cron": "0 3 * * *", "protocol": "tiny", "suite": "held-out", "seeds": 1}
+    assert "nightly" in good(run("schedule", "add", spec(tmp_path / "rule.yaml", rule)))
+    assert "0 3 * * *" in good(run("schedule", "list"))
+    assert good(run("key", "create", "ci")).startswith("ft_")
+
+
+def test_results_are_shown_and_compared(run: Run, tmp_path: Path) -> None:
+    assert "only-web" in good(run("leaderboard"))
+    assert json.loads(good(run("leaderboard", "--json", "--protocol", "tiny")))["entries"]
+    references = [REFERENCE, {**REFERENCE, "recipe": "only-web", "value": 1.0}]
+    assert good(run("reference", "add", spec(tmp_path / "refs.yaml", references))).count("single") == 2
+    assert "only-web" not in good(run("reference", "add", spec(tmp_path / "ref.json", REFERENCE)))
+    assert good(run("agreement", "--reference-set", "big"))
+    assert json.loads(good(run("agreement", "--json")))["n"] == 2
+
+
+def test_a_recipe_is_checked_submitted_and_watched(run: Run, ranked: Service, tmp_path: Path) -> None:
+    file = spec(tmp_path / "even.yaml", RECIPE)
+    assert json.loads(good(run("recipe", "check", file, "--suite", "held-out")))["leaks"] == 0
+    options = ("--protocol", "tiny", "--suite", "held-out")
+    assert "is finished" in good(run("submit", file, *options))
+    assert json.loads(good(run("submit", file, *options, "--json", "--no-watch")))["state"] == "finished"
+    evaluation = ranked.made("/v1/evaluations", EVALUATION)["id"]
+    assert "finished" in good(run("watch", evaluation))
+    assert "0 evaluations submitted, 2 already there" in fire(run, tmp_path)
+
+
+def fire(run: Run, folder: Path) -> str:
+    rule = {"name": "now", "cron": "0 3 * * *", "protocol": "tiny", "suite": "held-out", "seeds": 2}
+    good(run("schedule", "add", spec(folder / "rule.yaml", rule)))
+    return good(run("schedule", "trigger", "now"))
+
+
+def test_a_failed_evaluation_is_an_exit_status(run: Run, ranked: Service, tmp_path: Path) -> None:
+    from worker.store.models import Evaluation
+    from worker.store.sessions import session_scope
+    from worker.store.states import State
+
+    with session_scope(ranked.sessions) as session:
+        row = session.query(Evaluation).order_by(Evaluation.created_at).first()
+        assert row is not None
+        row.state = State.FAILED
+    assert run("watch", row.id).exit_code == 1
+
+
+def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "✗" not in good(run("doctor"))
+    monkeypatch.setenv("FORETASTE_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    get_settings.cache_clear()
+    result = run("doctor", "--url", f"http://127.0.0.1:{free_port()}")
+    assert result.exit_code == 1
+    assert result.output.count("✗") == 2
+    assert "start one with" in result.output
+
+
+def test_doctor_says_that_the_database_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETASTE_DATA_DIR", str(tmp_path / "not" / "yet"))
+    get_settings.cache_clear()
+    result = CliRunner().invoke(cli.app, ["doctor", "--url", f"http://127.0.0.1:{free_port()}"])
+    assert "is made at" in " ".join(result.output.split())
+
+
+def foretaste(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "api.cli", *(str(part) for part in arguments)]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_migrating_makes_the_database(tmp_path: Path) -> None:
+    done = foretaste("migrate", FORETASTE_DATA_DIR=str(tmp_path / "new"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "newest schema" in " ".join(done.stdout.split())
+    assert (tmp_path / "new" / "foretaste.db").exists()
+
+
+def refusal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """What `foretaste` prints when it refuses, in this process."""
+    monkeypatch.setattr(sys, "argv", ["foretaste", *(str(part) for part in arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    return " ".join(text.split())
+
+
+def test_what_is_wrong_is_one_message(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: object) -> str:
+        return refusal(capsys, monkeypatch, *arguments)
+
+    misspelt = spec(tmp_path / "r.yaml", {"name": "r", "sources": [{"corpus": "wbe", "weight": 1}]})
+    assert "/sources/0/corpus: no such corpus; did you mean web?" in said("recipe", "check", misspelt)
+    assert "FILE: cannot be read" in said("suite", "add", tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("day: 2026-99-99")
+    assert "is neither YAML nor JSON" in said("protocol", "add", tmp_path / "bad.yaml")
+    rates = spec(tmp_path / "nan.yaml", {**PROTOCOL, "standard_rate": float("nan")})
+    assert "/standard_rate" in said("protocol", "add", rates)
+    assert "Service unreachable" in said("leaderboard", "--url", f"http://127.0.0.1:{free_port()}")
+    assert "is no address" in said("leaderboard", "--url", "http://here:port")
+    monkeypatch.setenv("FORETASTE_THREADS", "many")
+    get_settings.cache_clear()
+    assert "FORETASTE_THREADS: " in said("migrate")
+
+
+def test_the_key_comes_from_the_data_folder_unless_it_may_not_be_read(
+    run: Run, ranked: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORETASTE_API_KEY")
+    stored = ranked.settings.data_dir / "api-key"
+    stored.write_text(ranked.key + "\n")
+    assert good(run("key", "create", "ci")).startswith("ft_")
+    stored.unlink()
+    stored.mkdir()
+    assert "API key missing" in refusal(capsys, monkeypatch, "key", "create", "ci")
+
+
+def test_roles_become_the_programs_they_stand_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setenv("FORETASTE_DATA_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command[1:]))
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: became.append([app, str(options["port"])]))
+    for role in ("worker", "beat", "api"):
+        good(CliRunner().invoke(cli.app, [role]))
+    assert became[0][:5] == ["-m", "celery", "--app", "worker.app", "worker"]
+    assert str(tmp_path / "beat.db") in became[1]
+    assert became[2] == ["api.main:create_app", "8321"]
+
+
+def test_up_serves_until_it_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stack itself is driven by the acceptance tests; here its parts only sleep."""
+    import signal
+    from contextlib import contextmanager
+
+    from api import up
+
+    looks = 0
+
+    def tend() -> list[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            handler = signal.getsignal(signal.SIGTERM)
+            assert callable(handler)
+            handler(signal.SIGTERM, None)  # as if the signal had come; a real one would also reach the test runner
+        return ["worker"]
+
+    @contextmanager
+    def stack(settings: Settings) -> Iterator[object]:
+        class Running:
+            url, new_key = f"http://127.0.0.1:{settings.api_port}", "ft_new"
+
+        Running.tend = staticmethod(tend)  # type: ignore[attr-defined]
+        yield Running
+
+    monkeypatch.setattr(up, "running_stack", stack)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        result = CliRunner().invoke(cli.app, ["up", "--port", "4242", "--data-dir", str(tmp_path)])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert looks == 2
+    for words in ("http://127.0.0.1:4242", "ft_new", "Stopping."):
+        assert words in result.output
+    assert "worker had died" in result.output
+
+
+def test_demo_and_study_are_handed_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("api.demo.run.run_demo", lambda **options: asked.append(options))
+    monkeypatch.setattr("api.demo.run.run_study", lambda **options: asked.append(options))
+    good(CliRunner().invoke(cli.app, ["demo", "--quick", "--folder", str(tmp_path)]))
+    good(CliRunner().invoke(cli.app, ["study-small", str(tmp_path)]))
+    assert (asked[0]["is_quick"], asked[0]["keep"], asked[0]["folder"]) == (True, False, tmp_path)
+    assert asked[1]["corpora"] == tmp_path
