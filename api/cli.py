@@ -77,11 +77,14 @@ def up(
 
 def _serve_until_stopped(tend: Any) -> None:
     """Restarts what dies until Ctrl-C or SIGTERM."""
+    from api.up import terminated_like_interrupted
+
     try:
-        while True:
-            for role in tend():
-                errors.print(f"{role} had died and was started again")
-            time.sleep(0.5)
+        with terminated_like_interrupted():
+            while True:
+                for role in tend():
+                    errors.print(f"{role} had died and was started again")
+                time.sleep(0.5)
     except KeyboardInterrupt:
         console.print("Stopping.")
 
@@ -123,12 +126,14 @@ def _become_celery(*arguments: str) -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
-    from api.up import migrate_database, shown_url
+    """Bring the database to the newest schema, and make the first API key."""
+    from api.up import key_path, prepare_database, shown_url
 
     settings = get_settings()
-    migrate_database(settings)
+    new_key = prepare_database(settings)
     console.print(f"{shown_url(settings)} is at the newest schema.")
+    if new_key:
+        console.print(f"Your first API key, shown once: {new_key}   (also in {key_path(settings)})")
 
 
 @app.command()

@@ -140,10 +140,10 @@ def running_stack(settings: Settings) -> Iterator[Stack]:
     _make_data_dir(settings)
     with _broker(settings) as broker_url:
         settings = settings.model_copy(update={"broker_url": broker_url})
-        new_key = _prepare_database(settings)
+        new_key = prepare_database(settings)
         services = tuple(_service(role, settings) for role in ROLES)
         stack = Stack(settings=settings, url=_url(settings), new_key=new_key, services=services)
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             try:
                 for service in services:
                     service.start()
@@ -155,7 +155,7 @@ def running_stack(settings: Settings) -> Iterator[Stack]:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM leaves the block as Ctrl-C does, so that nothing we started outlives us. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -224,7 +224,8 @@ def shown_url(settings: Settings) -> str:
         return "(not an address)"
 
 
-def _prepare_database(settings: Settings) -> str | None:
+def prepare_database(settings: Settings) -> str | None:
+    """Brings the schema up to date and makes the first API key; the key's text if it is new."""
     migrate_database(settings)
     engine = make_engine(settings.resolved_database_url)
     try:
