@@ -135,6 +135,8 @@ def trigger_schedule(schedule: str, url: UrlOption = None, key: KeyOption = None
     with connect(url, key) as client:
         slot = client.post(f"/v1/schedules/{schedule}:trigger")
     console.print(f"{len(slot['submitted'])} evaluations submitted, {len(slot['reused'])} already there")
+    for refused in slot["refused"]:
+        console.print(f"{refused['recipe']} was refused: {refused['error']}")
 
 
 @key.command("create")

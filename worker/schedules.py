@@ -94,13 +94,21 @@ def trigger_schedule(session: Session, settings: Settings, schedule_id: str, slo
             session.add(row)
     except IntegrityError:
         return session.scalars(fired).one()
-    submitted: list[str] = []
-    reused: list[str] = []
+    firing = _Firing()
     for recipe in _selected(session, schedule):
-        _re_evaluate(session, settings, schedule, recipe, (submitted, reused))
-    row.submitted, row.reused = submitted, reused
+        _re_evaluate(session, settings, schedule, recipe, firing)
+    row.submitted, row.reused, row.refused = firing.submitted, firing.reused, firing.refused
     session.flush()
     return row
+
+
+@dataclass(kw_only=True)
+class _Firing:
+    """What one firing came to."""
+
+    submitted: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
 
 
 def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
@@ -114,19 +122,16 @@ def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
     return [row for row in rows if wanted <= dict(row.spec.get("tags", {})).items()]
 
 
-def _re_evaluate(
-    session: Session, settings: Settings, schedule: Schedule, recipe: Recipe, into: tuple[list[str], list[str]]
-) -> None:
+def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recipe: Recipe, firing: _Firing) -> None:
     """Submits one recipe; one that can no longer be evaluated does not keep the others from it."""
-    submitted, reused = into
     request = Request(recipe=recipe.id, protocol=schedule.protocol, suite=schedule.suite, seeds=schedule.seeds)
     try:
         with session.begin_nested():
             evaluation, is_new = submit_evaluation(session, settings, request)
     except ForetasteError as error:
-        submitted.append(f"refused {recipe.name}: {error}")
+        firing.refused.append({"recipe": recipe.name, "error": str(error)})
         return
-    (submitted if is_new else reused).append(evaluation.id)
+    (firing.submitted if is_new else firing.reused).append(evaluation.id)
 
 
 def fire_due(session: Session, settings: Settings, now: datetime) -> list[ScheduleSlot]:

@@ -41,7 +41,7 @@ class ScheduleOut(BaseModel):
 
 
 class SlotOut(BaseModel):
-    """One firing: evaluations it submitted, and those that were already there."""
+    """One firing: evaluations it submitted, those that were already there, and recipes it could not submit."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -50,6 +50,7 @@ class SlotOut(BaseModel):
     slot: str
     submitted: list[str]
     reused: list[str]
+    refused: list[dict[str, str]] = Field(description="recipes that can no longer be evaluated, and why")
     created_at: datetime
 
 

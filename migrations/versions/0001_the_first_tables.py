@@ -214,6 +214,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.String(length=60), nullable=False),
         sa.Column("submitted", sa.JSON(), nullable=False),
         sa.Column("reused", sa.JSON(), nullable=False),
+        sa.Column("refused", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["schedule_id"],

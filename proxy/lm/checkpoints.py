@@ -1,4 +1,8 @@
-"""Checkpoints as safetensors, written whole or not at all."""
+"""Checkpoints as safetensors, written whole or not at all.
+
+A run's score averages its last checkpoints, so all of them are stored, or another suite could not be scored the same
+way: the last one under the model's own names, an earlier one as `step-190/embedding`.
+"""
 
 import os
 import uuid
@@ -7,6 +11,25 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+
+def join_checkpoints(weights_by_step: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """One mapping of several checkpoints; at least one."""
+    last = max(weights_by_step)
+    return {
+        name if step == last else f"step-{step}/{name}": tensor
+        for step, weights in weights_by_step.items()
+        for name, tensor in weights.items()
+    }
+
+
+def split_checkpoints(stored: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The checkpoints that `join_checkpoints` put together, in any order."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in stored.items():
+        step, _, name = key.rpartition("/")
+        found.setdefault(step, {})[name] = tensor
+    return list(found.values())
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor]) -> None:

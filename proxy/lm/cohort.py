@@ -14,6 +14,7 @@ from torch import Tensor
 
 from proxy.data.tokenizers import TokenArray
 from proxy.errors import LossDivergedError
+from proxy.lm.checkpoints import join_checkpoints, split_checkpoints
 from proxy.lm.device import Device, detect
 from proxy.lm.evaluation import Float64Array, ScoringSet
 from proxy.lm.optimizer import TrainingState
@@ -55,6 +56,7 @@ class MemberOutcome:
     """How a run ended. Losses are nats a token; `curve` rows are step, loss, gradient norm, rate (at most 200 rows).
 
     `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints; empty unless finished.
+    `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone.
     """
 
     run_id: str
@@ -82,9 +84,11 @@ class _Run:
     """A member while it trains."""
 
     member: Member
-    tokens_N: Tensor
     log: Log
+    tokens_N: Tensor | None = None
     saved: TrainingState | None = None
+    scored: list[dict[str, Float64Array]] = field(default_factory=list)
+    checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     outcome: MemberOutcome | None = None
 
 
@@ -110,10 +114,13 @@ def rescore(
     scoring_sets: Mapping[str, ScoringSet],
     threads: int,
 ) -> dict[str, Float64Array]:
-    """Scores a stored checkpoint, eagerly: one scoring does not repay a compilation."""
+    """Scores a stored run as it was scored at first, eagerly: one scoring does not repay a compilation."""
     trainer = Trainer(protocol, detect(protocol.precision, protocol.device_class, threads, want_compile=False))
-    trainer.load_weights(weights)
-    return trainer.score(scoring_sets)
+    scored = []
+    for checkpoint in split_checkpoints(weights):
+        trainer.load_weights(checkpoint)
+        scored.append(trainer.score(scoring_sets))
+    return _mean(scored)
 
 
 def _groups(members: Sequence[Member]) -> list[list[Member]]:
@@ -142,7 +149,7 @@ class _Cohort:
         check = max(1, round(SWEEP_CHECK_SHARE * steps))
         runs = [self._open(member) for member in group]
         for run in runs:
-            self._advance(run, check, {})
+            self._advance(run, check, scoring_sets)
             run.saved = self.trainer.state.copy()
         self._give_up_hopeless(runs, check)
         for run in runs:
@@ -154,7 +161,7 @@ class _Cohort:
             yield self._closed(run)
 
     def _open(self, member: Member) -> _Run:
-        return _Run(member=member, tokens_N=self.trainer.tokens_of(member.stream()), log=Log.empty(self.protocol.steps))
+        return _Run(member=member, log=Log.empty(self.protocol.steps))
 
     def _closed(self, run: _Run) -> MemberOutcome:
         assert run.outcome is not None
@@ -162,30 +169,30 @@ class _Cohort:
 
     def _advance(self, run: _Run, until: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
         """Trains up to a step; a run that ends there or before gets its outcome."""
-        if run.saved is None:
-            self.trainer.start(run.member.seed)
         try:
-            nats = self._train_and_score(run, until, scoring_sets)
+            self._train_and_score(run, until, scoring_sets)
         except LossDivergedError as error:
             run.outcome = self._outcome(run, "failed", error=str(error), failed_step=error.step)
         except _CancelledError:
             run.outcome = self._outcome(run, "cancelled")
         else:
             if until == self.protocol.steps:
-                run.outcome = self._outcome(run, "finished", nats=nats, weights=self.trainer.weights())
+                run.outcome = self._outcome(run, "finished")
 
-    def _train_and_score(
-        self, run: _Run, until: int, scoring_sets: Mapping[str, ScoringSet]
-    ) -> dict[str, Float64Array]:
-        """Trains, scoring at each of the last checkpoints on the way; their mean."""
-        scored: list[dict[str, Float64Array]] = []
+    def _train_and_score(self, run: _Run, until: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
+        """Trains, scoring and keeping each of the last checkpoints on the way."""
+        if self.events.is_cancelled(run.member.run_id):
+            raise _CancelledError
+        if run.tokens_N is None:
+            run.tokens_N = self.trainer.tokens_of(run.member.stream())
+            self.trainer.start(run.member.seed)
         for stop in sorted({*checkpoint_steps(self.protocol), until}):
             if not self.trainer.state.step < stop <= until:
                 continue
             self.trainer.train(run.tokens_N, run.member.learning_rate, stop, run.log, self._reporter(run))
-            if scoring_sets and stop in checkpoint_steps(self.protocol):
-                scored.append(self.trainer.score(scoring_sets))
-        return {name: np.mean([one[name] for one in scored], axis=0) for name in (scored[0] if scored else ())}
+            if stop in checkpoint_steps(self.protocol):
+                run.scored.append(self.trainer.score(scoring_sets))
+                run.checkpoints[stop] = self.trainer.weights()
 
     def _reporter(self, run: _Run) -> Callable[[int, float], None]:
         first_step, started_at = self.trainer.state.step, time.perf_counter()
@@ -221,10 +228,8 @@ class _Cohort:
         *,
         error: str | None = None,
         failed_step: int | None = None,
-        nats: dict[str, Float64Array] | None = None,
-        weights: dict[str, Tensor] | None = None,
     ) -> MemberOutcome:
-        done = int(np.isfinite(run.log.loss_S).sum())
+        done = run.log.steps_done
         tokens = done * self.protocol.batch_tokens
         return MemberOutcome(
             run_id=run.member.run_id,
@@ -238,8 +243,8 @@ class _Cohort:
             final_loss=_smoothed(run.log.loss_S[:done]) if done else None,
             error=error,
             failed_step=failed_step,
-            nats=nats or {},
-            weights=weights,
+            nats=_mean(run.scored) if state == "finished" else {},
+            weights=join_checkpoints(run.checkpoints) if state == "finished" else None,
             notes=self.device.notes,
         )
 
@@ -249,6 +254,11 @@ def checkpoint_steps(protocol: ProxyProtocol) -> tuple[int, ...]:
     spacing = max(1, round(protocol.scoring.spacing * protocol.steps))
     steps = (protocol.steps - index * spacing for index in range(protocol.scoring.checkpoints))
     return tuple(step for step in steps if step > 0)
+
+
+def _mean(scored: Sequence[Mapping[str, Float64Array]]) -> dict[str, Float64Array]:
+    """Each document's mean over the checkpoints."""
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
 
 
 def _smoothed(loss_S: Float64Array) -> float:

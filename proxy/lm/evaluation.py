@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from proxy.data.validation import ScoringWindows
+from proxy.protocols import Architecture
 
 Float64Array = npt.NDArray[np.float64]
 WindowNats = Callable[[Tensor, Tensor], Tensor]
 
-WINDOWS_A_BATCH = 32  # one shape, so that one compilation serves all
+MOST_ROWS = 32
+MOST_LOGITS = 2**25  # 128 MiB in fp32; rows of a long context over a large vocabulary must still fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +28,21 @@ class ScoringSet:
     documents: int
 
 
+def rows_a_batch(architecture: Architecture) -> int:
+    """Windows scored at once: one number an architecture, so that one compilation serves all."""
+    return max(1, min(MOST_ROWS, MOST_LOGITS // (architecture.context_tokens * architecture.vocabulary)))
+
+
 @torch.no_grad()
-def score_documents(window_nats: WindowNats, scoring_set: ScoringSet, device: torch.device) -> Float64Array:
+def score_documents(window_nats: WindowNats, scoring_set: ScoringSet, device: torch.device, rows: int) -> Float64Array:
     """Summed nats of each document, float64[D]; the last batch is filled up with rows that are not scored."""
     windows = scoring_set.windows
     count, context_tokens = windows.inputs_WT.shape
     nats_D = np.zeros(scoring_set.documents)
-    for start in range(0, count, WINDOWS_A_BATCH):
-        end = min(start + WINDOWS_A_BATCH, count)
-        inputs = np.zeros((WINDOWS_A_BATCH, context_tokens), dtype=np.int64)
-        targets = np.full((WINDOWS_A_BATCH, context_tokens), -1, dtype=np.int64)
+    for start in range(0, count, rows):
+        end = min(start + rows, count)
+        inputs = np.zeros((rows, context_tokens), dtype=np.int64)
+        targets = np.full((rows, context_tokens), -1, dtype=np.int64)
         inputs[: end - start] = windows.inputs_WT[start:end]
         targets[: end - start] = windows.targets_WT[start:end]
         nats = window_nats(torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))

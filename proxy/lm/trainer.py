@@ -1,5 +1,6 @@
 """One model, compiled once, that trains and scores the members of a cohort one after the other."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor
 from proxy.data.tokenizers import TokenArray
 from proxy.errors import LossDivergedError
 from proxy.lm.device import Device
-from proxy.lm.evaluation import Float64Array, ScoringSet, score_documents
+from proxy.lm.evaluation import Float64Array, ScoringSet, rows_a_batch, score_documents
 from proxy.lm.model import ProxyModel
 from proxy.lm.optimizer import TrainingState, flatten_parameters, make_update, scalars_of
 from proxy.lm.schedules import learning_rate
@@ -27,16 +28,29 @@ R = TypeVar("R")
 
 @dataclass(kw_only=True)
 class Log:
-    """What one run recorded: one row a step, and the seconds its steps took."""
+    """What one run recorded: one row a step, and the seconds its steps took (compilation apart)."""
 
     loss_S: Float64Array
     norm_S: Float64Array
+    steps_done: int = 0
     seconds: float = 0.0
 
     @classmethod
     def empty(cls, steps: int) -> "Log":
         """Nothing recorded yet: NaN."""
         return cls(loss_S=np.full(steps, np.nan), norm_S=np.full(steps, np.nan))
+
+    def add(self, loss_S: Float64Array, norm_S: Float64Array) -> None:
+        """Records steps up to the first whose loss or gradient is not finite: LossDivergedError names the step at
+        which the loss is none. A broken gradient breaks the weights, and with them the next step's loss."""
+        is_finite_S = np.isfinite(loss_S) & np.isfinite(norm_S)
+        good = len(loss_S) if is_finite_S.all() else int(np.argmin(is_finite_S))
+        first, end = self.steps_done, self.steps_done + good
+        self.loss_S[first:end], self.norm_S[first:end], self.steps_done = loss_S[:good], norm_S[:good], end
+        if good < len(loss_S):
+            if np.isfinite(loss_S[good]):
+                raise LossDivergedError(end + 1, math.nan)
+            raise LossDivergedError(end, float(loss_S[good]))
 
 
 class Trainer:
@@ -53,12 +67,16 @@ class Trainer:
         self._loss: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.loss)
         self._window_nats: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.window_nats)
         self._update = self._maybe_compiled(make_update(protocol.optimizer))
+        self._is_warm = False
 
     def _maybe_compiled(self, function: Callable[A, R]) -> Callable[A, R]:
         return torch.compile(function, dynamic=False) if self.device.compile else function
 
     def start(self, seed: int) -> None:
-        """Fresh weights from the seed, empty moments."""
+        """Fresh weights from the seed, empty moments. The first start compiles, so that no run's seconds contain it."""
+        if self.device.compile and not self._is_warm:
+            self._step(self.tokens_of(np.zeros(self.protocol.batch_tokens + 1, dtype=np.uint16)), peak=0.0)
+            self._is_warm = True
         self.model.draw_weights(torch.Generator().manual_seed(seed))
         self.state.reset_moments()
         self._gradients_P.zero_()
@@ -75,10 +93,7 @@ class Trainer:
             rows = [self._step(tokens_N, peak) for _ in range(first, last)]
             loss_S, norm_S = torch.stack([torch.stack(row) for row in rows]).double().cpu().numpy().T
             log.seconds += time.perf_counter() - started_at
-            log.loss_S[first:last], log.norm_S[first:last] = loss_S, norm_S
-            if not np.isfinite(loss_S).all():
-                bad = int(np.flatnonzero(~np.isfinite(loss_S))[0])
-                raise LossDivergedError(first + bad, float(loss_S[bad]))
+            log.add(loss_S, norm_S)
             report(last, float(loss_S[-1]))
 
     def _step(self, tokens_N: Tensor, peak: float) -> tuple[Tensor, Tensor]:
@@ -86,8 +101,8 @@ class Trainer:
         protocol, step = self.protocol, self.state.step
         shape = (protocol.batch_sequences, protocol.architecture.context_tokens)
         start = step * protocol.batch_tokens
-        inputs_BT = tokens_N[start : start + protocol.batch_tokens].view(shape)
-        targets_BT = tokens_N[start + 1 : start + 1 + protocol.batch_tokens].view(shape)
+        inputs_BT = tokens_N[start : start + protocol.batch_tokens].view(shape).long()
+        targets_BT = tokens_N[start + 1 : start + 1 + protocol.batch_tokens].view(shape).long()
         loss = self._loss(inputs_BT, targets_BT)
         loss.backward()  # type: ignore[no-untyped-call]
         scalars = scalars_of(protocol.optimizer, step, learning_rate(step, protocol, peak)).to(self.device.device)
@@ -101,8 +116,9 @@ class Trainer:
 
     def score(self, scoring_sets: Mapping[str, ScoringSet]) -> dict[str, Float64Array]:
         """Summed nats of each document of each set, with the weights as they are."""
+        rows = rows_a_batch(self.protocol.architecture)
         return {
-            name: score_documents(self._window_nats, scoring_set, self.device.device)
+            name: score_documents(self._window_nats, scoring_set, self.device.device, rows)
             for name, scoring_set in scoring_sets.items()
         }
 
@@ -117,5 +133,5 @@ class Trainer:
             parameter.copy_(weights[name])
 
     def tokens_of(self, stream: TokenArray) -> Tensor:
-        """A stream as int64 on the device."""
-        return torch.from_numpy(stream.astype(np.int64)).to(self.device.device)
+        """A stream on the device, in 4 bytes a token."""
+        return torch.from_numpy(stream.astype(np.int32)).to(self.device.device)

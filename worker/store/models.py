@@ -336,4 +336,5 @@ class ScheduleSlot(Base):
     slot: Mapped[str] = mapped_column(String(60))  # the due minute, ISO 8601; or `trigger:` and a unique id
     submitted: Mapped[list[Any]] = mapped_column(default=list)  # evaluations this firing created
     reused: Mapped[list[Any]] = mapped_column(default=list)  # evaluations that were already there
+    refused: Mapped[list[Any]] = mapped_column(default=list)  # recipes that can no longer be evaluated, and why
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

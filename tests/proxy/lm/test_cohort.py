@@ -144,7 +144,10 @@ def test_new_rates_and_steps_compile_nothing_again() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of torch")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="needs a CUDA device and torch's CUDA build: pip install --force-reinstall torch==2.13.0 (default index)",
+)
 def test_a_run_trains_on_a_gpu() -> None:
     asked: Protocol = protocol(40, device_class="cuda", precision="bf16")
     sets = {"held-out": scoring_set()}

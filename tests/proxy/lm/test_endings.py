@@ -1,0 +1,151 @@
+"""How runs end when something is odd: early checkpoints, broken gradients, cancelled before the first step."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from proxy.lm.checkpoints import load_checkpoint, save_checkpoint
+from proxy.lm.cohort import rescore, train_cohort
+from proxy.lm.evaluation import rows_a_batch, score_documents
+from proxy.lm.trainer import Trainer
+from proxy.protocols import Architecture, Scoring
+from tests.proxy.lm.small import ARCHITECTURE, CPU, Events, member, protocol, scoring_set, stream, train
+
+
+@pytest.mark.parametrize("checkpoints", [1, 3])
+def test_a_stored_run_scores_as_it_did_whatever_it_averages(tmp_path: Path, checkpoints: int) -> None:
+    asked = protocol(40, scoring=Scoring(checkpoints=checkpoints, spacing=0.2))
+    outcome = train(asked, member(asked, "a"))["a"]
+    assert outcome.weights is not None
+    save_checkpoint(tmp_path / "run.safetensors", outcome.weights)
+    again = rescore(asked, load_checkpoint(tmp_path / "run.safetensors"), {"held-out": scoring_set()}, threads=1)
+    np.testing.assert_allclose(again["held-out"], outcome.nats["held-out"], rtol=1e-6)
+
+
+def test_the_last_checkpoint_keeps_the_models_own_names() -> None:
+    asked = protocol(10, scoring=Scoring(checkpoints=2, spacing=0.2))
+    outcome = train(asked, member(asked, "a"))["a"]
+    assert outcome.weights is not None
+    trainer = Trainer(asked, CPU)
+    names = {name for name, _ in trainer.model.named_parameters()}
+    assert names < set(outcome.weights)
+    assert {name.partition("/")[0] for name in set(outcome.weights) - names} == {"step-8"}
+
+
+def test_checkpoints_before_the_sweeps_check_count_too() -> None:
+    asked = protocol(20, scoring=Scoring(checkpoints=5, spacing=0.2))  # scored after 4, 8 … 20; checked after 6
+    alone = train(asked, member(asked, "a"))["a"]
+    swept = train(asked, member(asked, "a", sweep="s"), member(asked, "b", 9.9e-3, sweep="s"))["a"]
+    np.testing.assert_array_equal(swept.nats["held-out"], alone.nats["held-out"])
+
+
+def test_a_sweep_of_one_step_is_scored() -> None:
+    asked = protocol(1)
+    ended = train(asked, member(asked, "a", sweep="s"), member(asked, "b", sweep="s"))
+    assert [outcome.state for outcome in ended.values()] == ["finished", "finished"]
+    assert all(outcome.nats["held-out"].sum() > 0 for outcome in ended.values())
+
+
+@pytest.mark.parametrize("broken_step", [10, 39])
+def test_a_gradient_that_is_no_number_fails_the_run_and_stays_out_of_its_curve(
+    monkeypatch: pytest.MonkeyPatch, broken_step: int
+) -> None:
+    asked = protocol(40)
+    true_step = Trainer._step
+
+    def step(self: Trainer, tokens_N: Tensor, peak: float) -> tuple[Tensor, Tensor]:
+        if self.state.step == broken_step:
+            self._gradients_P[0] = float("nan")
+        return true_step(self, tokens_N, peak)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    outcome = train(asked, member(asked, "a"))["a"]
+    assert (outcome.state, outcome.failed_step, outcome.steps_done) == ("failed", broken_step + 1, broken_step)
+    assert np.isfinite(outcome.curve).all()
+    assert outcome.nats == {}
+
+
+def test_a_run_cancelled_while_it_waited_is_never_begun() -> None:
+    asked = protocol(40)
+
+    def unread() -> np.ndarray:
+        raise AssertionError("the stream of a cancelled run was read")
+
+    gone = replace(member(asked, "gone"), stream=unread)
+    events = Events(is_cancelled_when=lambda run, reports: run == "gone")
+    sets = {"held-out": scoring_set()}
+    ended = list(train_cohort(asked, [gone, member(asked, "a")], sets, events, threads=1, want_compile=False))
+    assert [(outcome.run_id, outcome.state) for outcome in ended] == [("gone", "cancelled"), ("a", "finished")]
+    assert (ended[0].steps_done, ended[0].curve, ended[0].final_loss) == (0, [], None)
+
+
+def test_a_rate_cancelled_after_the_check_ends_alone() -> None:
+    asked = protocol(100)
+    events = Events(is_cancelled_when=lambda run, reports: run == "a" and reports >= 2)  # reports after 20 and 30
+    ended = train(asked, member(asked, "a", sweep="s"), member(asked, "b", sweep="s"), events=events)
+    assert {name: outcome.state for name, outcome in ended.items()} == {"a": "cancelled", "b": "finished"}
+    assert ended["a"].steps_done == 30
+
+
+def test_the_same_seed_gives_the_same_run_to_the_bit() -> None:
+    asked = protocol(30, precision="bf16")
+    first, second = (train(asked, member(asked, "a", seed=4))["a"] for _ in range(2))
+    assert first.curve == second.curve
+    assert first.weights is not None
+    assert second.weights is not None
+    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    save_checkpoint(path, {"embedding": torch.ones(2)})
+    with pytest.raises(AttributeError):
+        save_checkpoint(path, {"embedding": None})  # type: ignore[dict-item]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert torch.equal(load_checkpoint(path)["embedding"], torch.ones(2))
+
+
+def test_weights_of_another_architecture_are_refused() -> None:
+    with pytest.raises(KeyError, match="embedding"):
+        rescore(protocol(), {"other": torch.ones(2)}, {}, threads=1)
+
+
+@pytest.mark.parametrize("windows", [1, 32, 33, 70])
+def test_every_window_is_scored_once_whatever_their_number(windows: int) -> None:
+    part = scoring_set(documents=4, windows=windows)
+    shapes = set()
+
+    def count(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        shapes.add(tuple(inputs_BT.shape))
+        return (targets_BT >= 0).sum(dim=1).float()
+
+    found = score_documents(count, part, torch.device("cpu"), rows=32)
+    expected = np.zeros(4)
+    np.add.at(expected, part.windows.document_W, (part.windows.targets_WT >= 0).sum(axis=1))
+    np.testing.assert_array_equal(found, expected)
+    assert shapes == {(32, ARCHITECTURE.context_tokens)}
+
+
+def test_large_vocabularies_are_scored_in_smaller_batches() -> None:
+    assert rows_a_batch(ARCHITECTURE) == 32
+    large = Architecture(layers=1, width=64, heads=1, hidden=64, context_tokens=4096, vocabulary=50_000)
+    assert rows_a_batch(large) == 1
+    assert rows_a_batch(large) * large.context_tokens * large.vocabulary * 4 < 1e9
+
+
+def test_streams_are_read_one_run_at_a_time() -> None:
+    asked, read = protocol(20), []
+
+    def reader(name: str) -> np.ndarray:
+        read.append(name)
+        return stream(asked)
+
+    members = [replace(member(asked, name), stream=lambda name=name: reader(name)) for name in "ab"]
+    outcomes = train_cohort(asked, members, {}, Events(), threads=1, want_compile=False)
+    assert next(outcomes).run_id == "a"
+    assert read == ["a"]
+    assert [outcome.run_id for outcome in outcomes] == ["b"]

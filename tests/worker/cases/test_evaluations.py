@@ -1,0 +1,232 @@
+"""Submissions: the same request is the same work, and what is surely wrong is refused before a row is written."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError, NotFoundError
+from proxy.suites import Suite
+from tests.worker.cases.conftest import Bureau, recipe, submit
+from worker import evaluations, suites
+from worker.agreement import read_agreement, references_changed
+from worker.leaderboards import read_leaderboard, update_leaderboards
+from worker.references import ReferenceFields, list_references, register_reference
+from worker.store.models import Evaluation, Job, Leaderboard, Run
+from worker.store.sessions import session_scope
+from worker.store.states import State
+
+
+def refusal(session: Session, bureau: Bureau, body: object, **options: Any) -> list[tuple[str, object]]:
+    before = session.scalar(select(func.count()).select_from(Evaluation))
+    with pytest.raises(InvalidInputError) as refused:
+        submit(session, bureau, body, **options)
+    assert session.scalar(select(func.count()).select_from(Evaluation)) == before
+    return [(problem.pointer, problem.value) for problem in refused.value.problems]
+
+
+def test_the_same_request_is_the_same_evaluation(session: Session, bureau: Bureau) -> None:
+    first, is_new = submit(session, bureau, recipe("a", web=5, code=2), seeds=2)
+    again, is_new_again = submit(session, bureau, recipe("b", code=4, web=10), seeds=2)
+    assert (is_new, is_new_again, again.id) == (True, False, first.id)
+    assert sorted(run.seed for run in first.runs) == [0, 1]
+
+
+def test_more_seeds_reuse_the_runs_that_are_there(session: Session, bureau: Bureau) -> None:
+    first, _ = submit(session, bureau, recipe("a", web=5, code=2), seeds=1)
+    more, is_new = submit(session, bureau, recipe("a", web=5, code=2), seeds=3)
+    assert is_new
+    assert first.runs[0] in more.runs
+    assert len({run.id for run in more.runs}) == 3
+
+
+def test_a_replicate_is_trained_for_its_own_sake(session: Session, bureau: Bureau) -> None:
+    first, _ = submit(session, bureau, recipe("a", web=5, code=2))
+    other, _ = submit(session, bureau, recipe("a", web=5, code=2), replicate=1)
+    assert {run.id for run in first.runs}.isdisjoint(run.id for run in other.runs)
+
+
+def test_rates_of_a_seed_are_one_sweep(session: Session, bureau: Bureau) -> None:
+    swept, _ = submit(
+        session, bureau, recipe("a", web=5, code=2), kind="reference", learning_rates=(1e-3, 1e-2, 1e-3), seeds=2
+    )
+    assert swept.learning_rates == [1e-3, 1e-2]
+    assert len({run.sweep for run in swept.runs}) == 2
+    single, _ = submit(session, bureau, recipe("a", web=5, code=2), kind="reference", learning_rates=(1e-3,))
+    assert single.runs[0].sweep is None
+    assert single.runs[0] not in swept.runs
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"kind": "guess"}, "/kind"),
+        ({"seeds": 0}, "/seeds"),
+        ({"replicate": -1}, "/replicate"),
+        ({"learning_rates": (1e-3,)}, "/learning_rates"),
+        ({"kind": "reference", "learning_rates": (1e-3, 2.0)}, "/learning_rates/1"),
+        ({"protocol": "smal"}, "/protocol"),
+        ({"suite": "sweet"}, "/suite"),
+    ],
+)
+def test_wrong_words_are_named(session: Session, bureau: Bureau, options: dict[str, Any], pointer: str) -> None:
+    assert refusal(session, bureau, recipe("a", web=5, code=2), **options)[0][0] == pointer
+
+
+def test_wrong_recipes_are_named(session: Session, bureau: Bureau) -> None:
+    assert refusal(session, bureau, "nobody")[0] == ("/recipe", "nobody")
+    assert refusal(session, bureau, 7)[0] == ("/recipe", 7)
+    assert refusal(session, bureau, recipe("a", wep=1))[0] == ("/recipe/sources/0/corpus", "wep")
+    assert refusal(session, bureau, recipe("a", web=-1))[0] == ("/recipe/sources/0/weight", -1)
+
+
+def test_a_share_that_cannot_be_supplied_is_refused(session: Session, bureau: Bureau) -> None:
+    assert refusal(session, bureau, recipe("a", web=1, tiny=9))[0] == ("/sources/1/weight", 9.0)
+
+
+def test_training_on_the_validation_set_is_refused(session: Session, bureau: Bureau) -> None:
+    assert refusal(session, bureau, recipe("a", web=1, held=1))[0] == ("/sources/1/corpus", "held")
+    submit(session, bureau, recipe("a", web=1, held=0))
+
+
+def test_cancelling_spares_what_others_need(session: Session, bureau: Bureau) -> None:
+    one, _ = submit(session, bureau, recipe("a", web=5, code=2), seeds=1)
+    both, _ = submit(session, bureau, recipe("a", web=5, code=2), seeds=2)
+    evaluations.cancel_evaluation(session, both.id)
+    states = {run.seed: run.state for run in both.runs}
+    assert (both.state, states) == (State.CANCELLED, {0: State.QUEUED, 1: State.CANCELLED})
+    assert evaluations.cancel_evaluation(session, both.id).state == State.CANCELLED
+    again, is_new = submit(session, bureau, recipe("a", web=5, code=2), seeds=2)
+    assert (again.id, is_new, again.state) == (both.id, False, State.QUEUED)
+    assert {run.state for run in again.runs} == {State.QUEUED}
+    assert one.state == State.QUEUED
+
+
+def test_a_failed_evaluation_asked_for_again_is_tried_again(session: Session, bureau: Bureau) -> None:
+    row, _ = submit(session, bureau, recipe("a", web=5, code=2))
+    row.runs[0].state, row.runs[0].error, row.runs[0].attempt = State.FAILED, "disk full", 3
+    evaluations.conclude_runs(session, bureau.settings, [row.runs[0].id])
+    assert row.state == State.FAILED
+    board = read_leaderboard(session, "small", "suite")
+    (entry,) = [entry for entry in board["entries"] if entry["recipe"]["id"] == row.recipe_id]
+    assert entry["rank"] is None
+    assert "disk full" in entry["gates"][-1]["message"]
+    again, _ = submit(session, bureau, recipe("a", web=5, code=2))
+    assert (again.id, again.state, again.runs[0].state, again.runs[0].attempt) == (row.id, "queued", "queued", 0)
+
+
+def test_unknown_ids_are_not_found(session: Session) -> None:
+    with pytest.raises(NotFoundError):
+        evaluations.get_evaluation(session, "eva_none")
+    with pytest.raises(NotFoundError):
+        evaluations.get_run(session, "run_none")
+
+
+def test_lists_are_narrowed(session: Session, bureau: Bureau) -> None:
+    row, _ = submit(session, bureau, recipe("a", web=1, code=5))
+    found = evaluations.list_evaluations(session, state=State.QUEUED, protocol="small", kind="proxy")
+    assert row in found
+    assert row not in evaluations.list_evaluations(session, kind="reference")
+
+
+@pytest.fixture(scope="module")
+def ranked(bureau: Bureau) -> Bureau:
+    """Three recipes trained for real, two seeds each, and a sweep."""
+    with session_scope(bureau.sessions) as session:
+        for body in (recipe("even", web=1, code=1), recipe("web", web=1), recipe("code", code=1)):
+            submit(session, bureau, body, seeds=2)
+        submit(session, bureau, "web", kind="reference", learning_rates=(1e-3, 1e-2))
+    bureau.drain()
+    return bureau
+
+
+def test_finished_runs_make_a_leaderboard(session: Session, ranked: Bureau) -> None:
+    board = read_leaderboard(session, "small", "suite")
+    assert {entry["recipe"]["name"] for entry in board["entries"]} == {"even", "web", "code"}
+    assert sorted(entry["rank"] for entry in board["entries"]) == [1, 2, 3]
+    assert all(entry["rank_low"] <= entry["rank"] <= entry["rank_high"] for entry in board["entries"])
+    assert all(entry["seeds"] >= 2 and set(entry["sets"]) == {"held"} for entry in board["entries"])
+    scores = [entry["score"] for entry in board["entries"]]
+    assert scores == sorted(scores)
+
+
+def test_a_snapshot_is_written_only_when_the_evidence_changed(session: Session, ranked: Bureau) -> None:
+    row = session.scalars(select(Leaderboard).order_by(Leaderboard.created_at.desc())).first()
+    assert row is not None
+    assert update_leaderboards(session, ranked.settings, row.protocol_id, row.suite_id) is None
+
+
+def test_seeds_of_several_evaluations_are_pooled(ranked: Bureau) -> None:
+    with session_scope(ranked.sessions) as session:
+        row, _ = submit(session, ranked, "web", seeds=3)
+        assert sorted(run.state for run in row.runs) == ["finished", "finished", "queued"]
+    ranked.drain()
+    with session_scope(ranked.sessions) as session:
+        entries = {entry["recipe"]["name"]: entry for entry in read_leaderboard(session)["entries"]}
+        assert entries["web"]["seeds"] == 3
+        assert session.get_one(Evaluation, row.id).state == State.FINISHED
+
+
+def test_a_new_suite_scores_what_is_trained(ranked: Bureau) -> None:
+    with session_scope(ranked.sessions) as session:
+        part = {"name": "pages", "corpus": "held"}
+        suites.store_suite(session, Suite.model_validate({"name": "other", "sets": [part]}))
+        row, _ = submit(session, ranked, "code", suite="other", seeds=2)
+        submit(session, ranked, "code", suite="other", seeds=1)
+        assert {run.state for run in row.runs} == {State.FINISHED}
+        assert row.state == State.RUNNING
+        jobs = session.scalars(select(Job).where(Job.kind == "score_run")).all()
+        assert len(jobs) == 2
+    ranked.drain()
+    with session_scope(ranked.sessions) as session:
+        assert evaluations.get_evaluation(session, row.id).state == State.FINISHED
+        assert [entry["recipe"]["name"] for entry in read_leaderboard(session, "small", "other")["entries"]] == ["code"]
+        attempts = session.scalars(select(Run.attempt).join(Run.recipe).where(Run.state == State.FINISHED)).all()
+        assert set(attempts) == {1}
+
+
+def fields(name: str, value: float | None, **options: Any) -> ReferenceFields:
+    given: dict[str, Any] = {"reference_set": "large", "metric": "bits_per_byte", "direction": "lower"}
+    return ReferenceFields(recipe=name, value=value, parameters=10**9, tokens=10**10, **(given | options))
+
+
+def test_references_are_labelled_and_compared(session: Session, ranked: Bureau) -> None:
+    for name, values in {"even": (1.0, 0.9, 1.1), "web": (1.2, 1.1, None), "code": (0.8, 0.9, 1.0)}.items():
+        for rate, value in zip((1e-4, 3e-4, 1e-3), values, strict=True):
+            register_reference(session, fields(name, value, learning_rate=rate, stopped_early=value is None))
+    references_changed(session)
+    labels = {part.row.recipe.name: part.label for part in list_references(session, "large")}
+    assert labels == {"even": "tuned", "web": "tuned", "code": "swept, at the edge"}
+    assert [part.row.value for part in list_references(session, recipe="even") if part.is_best] == [0.9]
+    body = read_agreement(session, "small", "suite", "large")
+    assert {point["recipe"]: point["reference"] for point in body["points"]} == {"even": 0.9, "web": 1.1, "code": 0.8}
+    assert (body["n"], body["is_evidence"], body["spearman_low"], body["protocols_tried"]) == (3, False, None, 1)
+
+
+def test_the_same_reference_again_is_the_same_row(session: Session, ranked: Bureau) -> None:
+    first, is_new = register_reference(session, fields("even", 0.9))
+    again, is_new_again = register_reference(session, fields("even", 0.9))
+    assert (is_new, is_new_again, first.id) == (True, False, again.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"direction": "up"}, "/direction"),
+        ({"direction": "higher"}, "/direction"),
+        ({"stopped_early": True}, "/value"),
+        ({"evaluation": "eva_none"}, "/evaluation"),
+        ({"metric": "loss"}, "/metric"),
+    ],
+)
+def test_wrong_references_are_named(session: Session, ranked: Bureau, change: dict[str, Any], pointer: str) -> None:
+    register_reference(session, fields("even", 0.7))
+    with pytest.raises(InvalidInputError) as refused:
+        register_reference(session, fields("even", 0.9, **change))
+    assert refused.value.problems[0].pointer == pointer
+
+
+def test_nothing_to_compare_is_said(session: Session, ranked: Bureau) -> None:
+    with pytest.raises(NotFoundError, match="no recipe has both"):
+        read_agreement(session, reference_set="none")
