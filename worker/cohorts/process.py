@@ -30,6 +30,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
     threads = str(settings.owned_threads)
     cache = settings.data_dir.resolve() / "cache" / "inductor"
     extra = dict.fromkeys(THREAD_VARIABLES, threads) | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
+    # Threads that spin while they wait starve everybody else and, on a busy machine, themselves: with two other
+    # processes on two cores a training step took 1,188 ms with OpenMP's default policy and 11 ms with this one.
+    extra |= {"OMP_WAIT_POLICY": "PASSIVE"}
     extra |= {"TOKENIZERS_PARALLELISM": "true" if settings.owned_threads > 1 else "false"}
     return dict(os.environ) | extra
 

@@ -53,7 +53,7 @@ def test_a_new_version_is_evaluated_and_an_old_one_is_not(session: Session, bure
 def test_a_recipe_that_no_longer_fits_keeps_nobody_else_from_it(session: Session, bureau: Bureau) -> None:
     submit(session, bureau, recipe("a", web=1), seeds=2)
     submit(session, bureau, {"name": "short", "sources": [{"corpus": "tiny", "weight": 1, "max_epochs": 9}]}, seeds=2)
-    protocols.store_protocol(session, bureau.protocol(steps=40))
+    protocols.store_protocol(session, bureau.protocol(steps=80))
     schedule, _ = schedules.create_schedule(session, nightly())
     slot = schedules.trigger_schedule(session, bureau.settings, schedule.id)
     assert len(slot.submitted) == 1
