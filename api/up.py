@@ -150,8 +150,9 @@ def running_stack(settings: Settings) -> Iterator[Stack]:
                 _wait_until_ready(stack)
                 yield stack
             finally:
-                for service in reversed(services):
-                    service.stop()
+                with _undisturbed():
+                    for service in reversed(services):
+                        service.stop()
 
 
 @contextmanager
@@ -169,6 +170,20 @@ def terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C or SIGTERM must not leave services behind; stopping takes a bounded time."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _make_data_dir(settings: Settings) -> None:
