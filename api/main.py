@@ -60,6 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("foretaste"),
         description="Which data recipe will give the best large model, and how sure are we?",
         lifespan=lifespan,
+        docs_url=None,  # these two pages load their scripts from a CDN; /openapi.json is all ours
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.sessions = make_sessions(engine)

@@ -36,8 +36,11 @@ def require_key(session: Session, plain: str | None) -> ApiKey:
 
 
 def ensure_first_key(session: Session, data_dir: Path) -> str | None:
-    """Makes the first key and writes it to `data_dir`/api-key (mode 600); None if there already is a key."""
-    if session.scalars(select(ApiKey).limit(1)).first() is not None:
+    """Makes the first key and writes it to `data_dir`/api-key (mode 600); None if there is one that is good.
+
+    Whoever revoked the last key is let in again by a restart, on the machine itself.
+    """
+    if session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None)).limit(1)).first() is not None:
         return None
     _, plain = create_key(session, FIRST_KEY_NAME)
     data_dir.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,12 @@ The defaults describe the embedded deployment: one machine, a SQLite file, Valke
 import os
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BROKER_SCHEMES = ("redis", "rediss")
 
 
 class Settings(BaseSettings):
@@ -28,6 +31,16 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(default=15.0, gt=0, description="how often forgotten work is looked for")
     max_attempts: int = Field(default=3, ge=1, description="a run that failed so often is given up")
     compile: bool = Field(default=True, description="torch.compile where a C++ compiler is found")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_is_redis(cls, url: str) -> str:
+        """Found at the start, not at the first bell."""
+        parts = urlsplit(url)
+        if parts.scheme not in BROKER_SCHEMES or not parts.path.removeprefix("/").isdigit() | (parts.path in ("", "/")):
+            raise ValueError(f"must look like redis://host:6379/0 (schemes: {', '.join(BROKER_SCHEMES)})")
+        _ = parts.port  # raises ValueError where it is no port
+        return url
 
     @property
     def resolved_database_url(self) -> str:

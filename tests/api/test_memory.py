@@ -65,6 +65,6 @@ def test_the_interface_describes_itself(empty: Service) -> None:
     assert len({one["operationId"] for _, _, one in operations}) == len(operations)
 
 
-@pytest.mark.parametrize("path", ["/", "/static/dashboard.css", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/static/dashboard.css", "/openapi.json"])
 def test_pages_are_served(empty: Service, path: str) -> None:
     assert empty.get(path).status_code == 200

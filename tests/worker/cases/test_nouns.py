@@ -39,6 +39,9 @@ def test_the_first_key_is_written_once_for_its_owner_only(session: Session, tmp_
     assert path.read_text().strip() == plain
     assert path.stat().st_mode & 0o777 == 0o600
     assert keys.ensure_first_key(session, tmp_path / "new") is None
+    for row in keys.list_keys(session):
+        keys.revoke_key(session, row.id)
+    assert keys.ensure_first_key(session, tmp_path / "new") not in (plain, None)
 
 
 def test_unchanged_files_are_the_same_revision(session: Session, bureau: Bureau) -> None:

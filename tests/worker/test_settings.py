@@ -1,0 +1,32 @@
+"""Settings: every wrong value is named by its variable."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from worker.settings import Settings
+
+
+def test_the_defaults_need_nothing(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    assert settings.resolved_database_url == f"sqlite:///{tmp_path / 'foretaste.db'}"
+    assert settings.artifact_dir == tmp_path / "artifacts"
+    assert settings.owned_threads >= 1
+
+
+def test_a_database_that_is_given_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETASTE_DATABASE_URL", "postgresql://db/foretaste")
+    assert Settings(_env_file=None).resolved_database_url == "postgresql://db/foretaste"
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "amqp://host", "redis://host:port/0", "redis://host/zero"])
+def test_a_broker_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("FORETASTE_BROKER_URL", url)
+    with pytest.raises(ValidationError, match="broker_url"):
+        Settings(_env_file=None)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://user:word@host", "redis://host:1/"])
+def test_usual_brokers_are_accepted(url: str) -> None:
+    assert Settings(_env_file=None, broker_url=url).broker_url == url
