@@ -15,6 +15,7 @@ from worker.leaderboards import (
     describe_protocol,
     describe_suite,
     list_rankings,
+    lock_suite,
     newest_leaderboard,
 )
 from worker.protocols import find_protocol
@@ -24,7 +25,11 @@ from worker.suites import find_suite
 
 
 def update_agreements(session: Session, protocol_id: str, suite_id: str) -> list[Agreement]:
-    """New snapshots, one a reference set, where leaderboard or references changed since the newest one."""
+    """New snapshots, one a reference set, where leaderboard or references changed since the newest one.
+
+    The suite is locked: a reference and a leaderboard that arrive at once are compared by whichever comes second.
+    """
+    lock_suite(session, suite_id)
     leaderboard = newest_leaderboard(session, protocol_id, suite_id)
     if leaderboard is None:
         return []
@@ -33,8 +38,8 @@ def update_agreements(session: Session, protocol_id: str, suite_id: str) -> list
 
 
 def references_changed(session: Session) -> None:
-    """A reference arrived: every leaderboard is compared again."""
-    for protocol, suite in list_rankings(session):
+    """A reference arrived: every leaderboard is compared again, in the order in which suites are locked."""
+    for protocol, suite in sorted(list_rankings(session), key=lambda pair: (pair[1].id, pair[0].id)):
         update_agreements(session, protocol.id, suite.id)
 
 

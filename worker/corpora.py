@@ -4,6 +4,7 @@ A name has revisions: the same place with unchanged files is the same revision, 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ from worker.settings import Settings
 from worker.store.models import Corpus, Job
 from worker.store.states import State
 
+LOOK_FILES = 64
+LOOK_CHARACTERS = 8_000_000  # about a tenth of a second of reading
+
 
 def register_corpus(
     session: Session, name: str, uri: str, text_field: str = "text", fields: Sequence[str] = ()
 ) -> tuple[Corpus, bool]:
-    """The corpus and True if it is new. InvalidInputError for what can be seen at once: no file, an unknown type,
-    a first document that cannot be read or lacks the text field."""
+    """The corpus and True if it is new. InvalidInputError for what can be seen at once: no file, an unknown type, a
+    file whose beginning cannot be read or lacks the text field, a fault in the first `LOOK_CHARACTERS`."""
     location = CorpusLocation(uri=uri, text_field=text_field, fields=tuple(fields))
     identity = _file_identity(location)
-    if next(iter(read_documents(location)), None) is None:
-        raise InvalidInputError.at("/uri", uri, "holds no document")
+    _look_inside(location)
 
     def find() -> Corpus | None:
         newest = _newest(session, name)
@@ -49,6 +52,20 @@ def register_corpus(
         return Corpus(name=name, revision=revision, uri=uri, text_field=text_field, fields=list(fields), job_id=job.id)
 
     return find_or_add(session, find, make)
+
+
+def _look_inside(location: CorpusLocation) -> None:
+    """Reads what a request can wait for: a beginning of many files, and small corpora to their end, so that a file
+    that was cut off is refused at once. The job reads everything."""
+    for path in find_files(location)[:LOOK_FILES]:
+        next(iter(read_documents(replace(location, uri=str(path)))), None)
+    left: int | None = None
+    for document in read_documents(location):
+        left = (LOOK_CHARACTERS if left is None else left) - len(document.text)
+        if left <= 0:
+            return
+    if left is None:
+        raise InvalidInputError.at("/uri", location.uri, "holds no document")
 
 
 def _file_identity(location: CorpusLocation) -> list[list[Any]]:

@@ -12,12 +12,13 @@ from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
 from proxy.recipes import Recipe as RecipeSpec
-from worker.jobs import JobKind
 from worker.lookup import find_or_add
+from worker.parsing import pointing_into
 from worker.protocols import find_protocol
 from worker.recipes import recipe_of
+from worker.scorings import has_failed_scoring, queue_scorings, unscored_runs
 from worker.settings import Settings
-from worker.store.models import Evaluation, EvaluationRun, Job, Run, RunScore, Suite, utc_now
+from worker.store.models import Evaluation, EvaluationRun, Run, RunScore, Suite, utc_now
 from worker.store.states import State
 from worker.submissions import check_budget, check_leaks
 from worker.suites import find_suite
@@ -56,8 +57,9 @@ def submit_evaluation(session: Session, settings: Settings, request: Request) ->
     if (known := find()) is not None:
         return _revived(session, settings, known), False
     recipe_spec = RecipeSpec.model_validate(recipe.spec)
-    check_budget(session, settings, recipe_spec, ProtocolSpec.model_validate(protocol.spec))
-    check_leaks(session, settings, recipe_spec, suite)
+    with pointing_into("/recipe"):
+        check_budget(session, settings, recipe_spec, ProtocolSpec.model_validate(protocol.spec))
+        check_leaks(session, settings, recipe_spec, suite)
 
     def make() -> Evaluation:
         return Evaluation(
@@ -77,7 +79,7 @@ def submit_evaluation(session: Session, settings: Settings, request: Request) ->
             session.add(EvaluationRun(evaluation_id=evaluation.id, run_id=run.id))
         session.flush()
         session.expire(evaluation, ["runs"])
-        _queue_missing_scores(session, evaluation)
+        queue_scorings(session, evaluation, is_retry=True)
         _conclude(session, settings, [evaluation])
     return evaluation, is_new
 
@@ -98,15 +100,27 @@ def _check_numbers(request: Request) -> None:
             raise InvalidInputError.at(f"/learning_rates/{index}", rate, "must be above 0 and at most 1")
 
 
-def _needed_runs(session: Session, evaluation: Evaluation) -> list[Run]:
+def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
     """One run a rate and seed, found or made. Rates of one seed form a sweep where there is more than one."""
     is_sweep = len(evaluation.learning_rates) > 1
-    runs = []
+    sweeps: dict[str, str | None] = {}
     for seed in range(evaluation.seeds):
         for rate in evaluation.learning_rates:
             sweep = f"{evaluation.id[4:]}-{seed}" if is_sweep else None
-            runs.append(_find_or_make_run(session, evaluation, rate, seed, sweep))
+            sweeps[_find_or_make_run(session, evaluation, rate, seed, sweep).id] = sweep
+    runs = _lock_runs(session, sweeps)
+    for run in runs:
+        if _is_worth_another_try(run):
+            _requeue(run)
+            run.sweep = sweeps[run.id]  # it is compared with the rates that are trained beside it now
     return runs
+
+
+def _lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
+    """The runs as they are now, unchanged by anybody until the transaction ends: whoever cancels them, or stores
+    their end, comes before or after. Locked in the order of their ids, as everywhere."""
+    locked = select(Run).where(Run.id.in_(list(run_ids))).order_by(Run.id).with_for_update()
+    return session.scalars(locked.execution_options(populate_existing=True)).all()
 
 
 def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, seed: int, sweep: str | None) -> Run:
@@ -135,56 +149,56 @@ def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, see
             replicate=evaluation.replicate,
         )
 
-    run, is_new = find_or_add(session, find, make)
-    if not is_new:
-        _requeue(run)
-    return run
+    return find_or_add(session, find, make)[0]
+
+
+def _is_worth_another_try(run: Run) -> bool:
+    """Cancelled, or failed for a reason that may have gone. A loss that diverged would diverge again: same data, same
+    seeds, same rate."""
+    has_diverged = (run.result or {}).get("failed_step") is not None
+    return run.state == State.CANCELLED or (run.state == State.FAILED and not has_diverged)
 
 
 def _requeue(run: Run) -> None:
-    """A cancelled or failed run that is wanted again starts from its first attempt; its row is the same run."""
-    if run.state in (State.CANCELLED, State.FAILED):
-        run.state, run.attempt, run.error, run.finished_at = State.QUEUED, 0, None, None
+    """From the first attempt; its row is the same run."""
+    run.state, run.attempt, run.error, run.finished_at, run.progress = State.QUEUED, 0, None, None, {}
 
 
 def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Evaluation:
-    """The same request again: a cancelled or failed evaluation is queued again, any other is left alone."""
-    if evaluation.state in (State.CANCELLED, State.FAILED):
-        evaluation.state, evaluation.finished_at = State.QUEUED, None
-        for run in evaluation.runs:
-            _requeue(run)
-        _queue_missing_scores(session, evaluation)
-        _conclude(session, settings, [evaluation])
+    """The same request again: what was cancelled or broke is queued again, and what is known is left alone."""
+    _lock_evaluations(session, [evaluation.id])
+    if not evaluation.state.is_final:
+        return evaluation
+    runs = [run for run in _lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
+    if evaluation.state != State.CANCELLED and not runs and not unscored_runs(session, evaluation):
+        return evaluation
+    evaluation.state, evaluation.finished_at = State.QUEUED, None
+    for run in runs:
+        _requeue(run)
+    queue_scorings(session, evaluation, is_retry=True)
+    _conclude(session, settings, [evaluation])
     return evaluation
-
-
-def _queue_missing_scores(session: Session, evaluation: Evaluation) -> None:
-    """Finished runs that were never scored on this suite are scored by a job, not trained again."""
-    waiting = [
-        job.payload
-        for job in session.scalars(
-            select(Job).where(Job.kind == JobKind.SCORE_RUN, Job.state.in_((State.QUEUED, State.RUNNING)))
-        )
-    ]
-    for run in evaluation.runs:
-        payload = {"run_id": run.id, "suite_id": evaluation.suite_id}
-        is_scored = session.get(RunScore, (run.id, evaluation.suite_id)) is not None
-        if run.state == State.FINISHED and not is_scored and payload not in waiting:
-            session.add(Job(kind=JobKind.SCORE_RUN, payload=payload))
-    session.flush()
 
 
 def conclude_runs(session: Session, settings: Settings, run_ids: Iterable[str]) -> None:
     """Refreshes the evaluations that contain these runs and, where one became final, ranks again."""
     containing = select(EvaluationRun.evaluation_id).where(EvaluationRun.run_id.in_(list(run_ids)))
-    evaluations = session.scalars(
-        select(Evaluation).where(Evaluation.id.in_(containing)).execution_options(populate_existing=True)
-    ).all()
+    evaluations = _lock_evaluations(session, session.scalars(containing.distinct()).all())
+    for evaluation in evaluations:
+        if evaluation.state != State.CANCELLED:
+            queue_scorings(session, evaluation, is_retry=False)
     _conclude(session, settings, evaluations)
 
 
+def _lock_evaluations(session: Session, ids: Sequence[str]) -> Sequence[Evaluation]:
+    """Two that conclude the same evaluation do so one after the other: the later one sees all runs that ended."""
+    locked = select(Evaluation).where(Evaluation.id.in_(ids)).order_by(Evaluation.id)
+    locked = locked.with_for_update(key_share=True)  # a reference may be registered that names it
+    return session.scalars(locked.execution_options(populate_existing=True)).all()
+
+
 def _conclude(session: Session, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
-    """Ranks each (protocol, suite) that gained a final proxy evaluation once."""
+    """Ranks each (protocol, suite) that gained a final proxy evaluation once, by suite: ranking locks suites."""
     from worker.agreement import update_agreements
     from worker.leaderboards import update_leaderboards
 
@@ -192,9 +206,9 @@ def _conclude(session: Session, settings: Settings, evaluations: Sequence[Evalua
     changed: set[tuple[str, str]] = set()
     for evaluation in evaluations:
         if refresh_evaluation_state(session, evaluation) and evaluation.kind == "proxy":
-            changed.add((evaluation.protocol_id, evaluation.suite_id))
+            changed.add((evaluation.suite_id, evaluation.protocol_id))
     session.flush()
-    for protocol_id, suite_id in sorted(changed):
+    for suite_id, protocol_id in sorted(changed):
         update_leaderboards(session, settings, protocol_id, suite_id)
         update_agreements(session, protocol_id, suite_id)
 
@@ -217,21 +231,9 @@ def _derived_state(session: Session, evaluation: Evaluation) -> State:
         return State.QUEUED if all(state == State.QUEUED for state in states) else State.RUNNING
     if all(state == State.CANCELLED for state in states):
         return State.CANCELLED
-    finished = [run for run in evaluation.runs if run.state == State.FINISHED]
-    unscored = [run for run in finished if session.get(RunScore, (run.id, evaluation.suite_id)) is None]
-    if unscored:
-        return State.FAILED if _scoring_failed(session, unscored, evaluation.suite_id) else State.RUNNING
-    return State.FINISHED if finished else State.FAILED
-
-
-def _scoring_failed(session: Session, runs: Sequence[Run], suite_id: str) -> bool:
-    """True if the newest scoring job of one of the runs has failed."""
-    wanted = [{"run_id": run.id, "suite_id": suite_id} for run in runs]
-    newest: dict[str, State] = {}
-    for job in session.scalars(select(Job).where(Job.kind == JobKind.SCORE_RUN).order_by(Job.created_at)):
-        if job.payload in wanted:
-            newest[job.payload["run_id"]] = job.state
-    return any(state == State.FAILED for state in newest.values())
+    if unscored_runs(session, evaluation):
+        return State.FAILED if has_failed_scoring(session, evaluation) else State.RUNNING
+    return State.FINISHED if State.FINISHED in states else State.FAILED
 
 
 def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
@@ -259,10 +261,13 @@ def list_evaluations(
 def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
     """Cancels it and those of its runs that no other live evaluation needs. A final evaluation is left alone."""
     evaluation = get_evaluation(session, evaluation_id)
+    _lock_evaluations(session, [evaluation_id])
     if evaluation.state.is_final:
         return evaluation
     evaluation.state, evaluation.finished_at = State.CANCELLED, utc_now()
     session.flush()
+    # A submission that took up one of the runs meanwhile holds its lock, and is seen by the next statement.
+    runs = _lock_runs(session, [run.id for run in evaluation.runs])
     needed_elsewhere = (
         select(EvaluationRun.run_id)
         .join(Evaluation, Evaluation.id == EvaluationRun.evaluation_id)
@@ -271,7 +276,7 @@ def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
     session.execute(
         update(Run)
         .where(
-            Run.id.in_([run.id for run in evaluation.runs]),
+            Run.id.in_([run.id for run in runs]),
             Run.state.in_((State.QUEUED, State.RUNNING)),
             Run.id.not_in(needed_elsewhere),
         )

@@ -34,6 +34,7 @@ class RecipeResults:
     recipe: Recipe
     evaluation_id: str
     scored: list[tuple[Run, RunScore]] = field(default_factory=list)
+    lost: list[tuple[Run, RunScore]] = field(default_factory=list)  # scored, but the losses are gone
     failed: list[Run] = field(default_factory=list)
 
     def gates(self) -> list[dict[str, Any]]:
@@ -44,7 +45,11 @@ class RecipeResults:
                 known = worst.get(gate["name"])
                 if known is None or (known["passed"], _margin(known)) > (gate["passed"], _margin(gate)):
                     worst[gate["name"]] = gate
-        return [*worst.values(), *(_failure(run) for run in self.failed)]
+        lost = (_mark("losses", f"of seed {run.seed} are missing: {score.artifact}") for run, score in self.lost)
+        failed = (
+            _mark("finished", f"the run with seed {run.seed} failed: {run.error}", is_fatal=True) for run in self.failed
+        )
+        return [*worst.values(), *lost, *failed]
 
     def is_broken(self) -> bool:
         """No score, or a mark that says the training itself went wrong."""
@@ -56,14 +61,15 @@ def _margin(gate: dict[str, Any]) -> float:
     return float("-inf") if value is None else abs(value - threshold)
 
 
-def _failure(run: Run) -> dict[str, Any]:
+def _mark(name: str, message: str, *, is_fatal: bool = False) -> dict[str, Any]:
+    """A gate that failed without a number."""
     return {
-        "name": "finished",
+        "name": name,
         "passed": False,
         "value": None,
         "threshold": None,
-        "message": f"the run with seed {run.seed} failed: {run.error}",
-        "is_fatal": True,
+        "message": message,
+        "is_fatal": is_fatal,
     }
 
 
@@ -101,8 +107,11 @@ def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[Recip
 
 def update_leaderboards(session: Session, settings: Settings, protocol_id: str, suite_id: str) -> Leaderboard | None:
     """A new snapshot if the evidence changed since the newest one; None otherwise, or if there is none yet."""
-    protocol, suite = session.get_one(Protocol, protocol_id), session.get_one(Suite, suite_id)
+    suite = lock_suite(session, suite_id)
+    protocol = session.get_one(Protocol, protocol_id)
     results = results_of(session, protocol, suite)
+    for part in results:
+        _set_lost_aside(settings, part)
     evidence = _evidence_print(results)
     newest = newest_leaderboard(session, protocol_id, suite_id)
     if not results or (newest is not None and newest.evidence == evidence):
@@ -112,6 +121,19 @@ def update_leaderboards(session: Session, settings: Settings, protocol_id: str, 
     session.add(row)
     session.flush()
     return row
+
+
+def lock_suite(session: Session, suite_id: str) -> Suite:
+    """One ranking of a suite at a time: else the newest snapshot might be the one that saw less. Evaluations that
+    name the suite can be submitted meanwhile."""
+    return session.get_one(Suite, suite_id, with_for_update={"key_share": True})
+
+
+def _set_lost_aside(settings: Settings, part: RecipeResults) -> None:
+    """A file that is gone costs its own run's evidence, and keeps nobody else from being ranked."""
+    lost = [pair for pair in part.scored if not stored_path(settings, pair[1].artifact).exists()]
+    part.lost.extend(lost)
+    part.scored[:] = [pair for pair in part.scored if pair not in lost]
 
 
 def _evidence_print(results: Sequence[RecipeResults]) -> str:
@@ -147,11 +169,13 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
 
 
 def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeResults]) -> "Evidence":
-    """Per-document losses out of the artifacts. NotFoundError names a missing file."""
+    """Per-document losses out of the artifacts, which must be there."""
     from proxy.ranking.evidence import Evidence, RecipeEvidence, SetEvidence
 
     shares = SuiteSpec.model_validate(suite.spec).shares()
-    losses = {score.run_id: _losses(settings, score) for part in results for _, score in part.scored}
+    losses: dict[str, dict[str, SetLosses]] = {
+        score.run_id: read_losses(stored_path(settings, score.artifact)) for part in results for _, score in part.scored
+    }
     first = next(iter(losses.values()), {})
     sets = tuple(
         SetEvidence(name=name, share=shares[name], text_bytes=part.text_bytes, clusters=part.clusters)
@@ -166,13 +190,6 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
         for part in results
     )
     return Evidence(sets=sets, recipes=recipes)
-
-
-def _losses(settings: Settings, score: RunScore) -> dict[str, SetLosses]:
-    path = stored_path(settings, score.artifact)
-    if not path.exists():
-        raise NotFoundError(f"the losses of run {score.run_id} are missing: {path}")
-    return read_losses(path)
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:

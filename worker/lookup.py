@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError, NotFoundError
 
 Row = TypeVar("Row")
+MOST_TRIES = 10  # each lost race means that somebody else's row was made
 
 
 def unknown(pointer: str, reference: str, noun: str, names: Iterable[str]) -> InvalidInputError:
@@ -31,20 +32,22 @@ def split_version(reference: str) -> tuple[str, int | None]:
 def find_or_add(session: Session, find: Callable[[], Row | None], make: Callable[[], Row]) -> tuple[Row, bool]:
     """The row that `find` sees, or a new one; True if it is new.
 
-    Two requests that make the same row at once meet at a unique constraint: the loser finds the winner's row.
+    Two requests that make the same row at once meet at a unique constraint: the loser finds the winner's row. Where
+    two make different rows that claimed the same number (the next version of a name), the loser takes the one after.
     """
-    if (row := find()) is not None:
-        return row, False
-    try:
-        with session.begin_nested():
-            made = make()
-            session.add(made)
-    except IntegrityError:
-        row = find()
-        if row is None:
-            raise
-        return row, False
-    return made, True
+    tries = 0
+    while (row := find()) is None:
+        tries += 1
+        try:
+            with session.begin_nested():
+                made = make()
+                session.add(made)
+        except IntegrityError:
+            if tries == MOST_TRIES:
+                raise
+        else:
+            return made, True
+    return row, False
 
 
 def or_not_found(find: Callable[[], Row]) -> Row:

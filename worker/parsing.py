@@ -1,6 +1,9 @@
 """From words to specifications: JSON or YAML in, Pydantic models out, every fault with a JSON pointer."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -42,6 +45,15 @@ def problems_of(error: ValidationError, prefix: str = "") -> list[FieldProblem]:
         for one in found
         if one["loc"] not in deeper
     ]
+
+
+@contextmanager
+def pointing_into(prefix: str) -> Iterator[None]:
+    """Faults found in a part of what was sent point into the whole."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(replace(one, pointer=prefix + one.pointer) for one in error.problems) from error
 
 
 def pointer_of(location: tuple[int | str, ...]) -> str:

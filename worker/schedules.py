@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError, InvalidInputError, NotFoundError
 from worker.evaluations import MOST_SEEDS, Request, submit_evaluation
+from worker.lookup import find_or_add
 from worker.protocols import find_protocol
 from worker.settings import Settings
 from worker.store.models import Evaluation, Recipe, Schedule, ScheduleSlot
+from worker.store.states import State
 from worker.suites import find_suite
 
 CATCH_UP = timedelta(hours=1)  # a slot missed for longer (nothing was running) is left out
@@ -41,18 +43,15 @@ def create_schedule(session: Session, rule: Rule) -> tuple[Schedule, bool]:
     if not 1 <= rule.seeds <= MOST_SEEDS:
         raise InvalidInputError.at("/seeds", rule.seeds, f"must be between 1 and {MOST_SEEDS}")
     protocol, suite = find_protocol(session, rule.protocol).name, find_suite(session, rule.suite).name
-    known = session.scalars(select(Schedule).where(Schedule.name == rule.name)).first()
-    if known is not None:
-        stored = (known.cron, known.protocol, known.suite, known.seeds, known.tags)
-        if stored == (rule.cron, protocol, suite, rule.seeds, rule.tags):
-            return known, False
+    content = {"cron": rule.cron, "protocol": protocol, "suite": suite, "seeds": rule.seeds, "tags": dict(rule.tags)}
+
+    def find() -> Schedule | None:
+        return session.scalars(select(Schedule).where(Schedule.name == rule.name)).first()
+
+    row, is_new = find_or_add(session, find, lambda: Schedule(name=rule.name, **content))
+    if {name: getattr(row, name) for name in content} != content:
         raise ConflictError(f"schedule {rule.name!r} exists with another rule; delete it first")
-    row = Schedule(
-        name=rule.name, cron=rule.cron, protocol=protocol, suite=suite, seeds=rule.seeds, tags=dict(rule.tags)
-    )
-    session.add(row)
-    session.flush()
-    return row, True
+    return row, is_new
 
 
 def _parse_cron(cron: str, since: datetime | None = None) -> CronSim:
@@ -112,10 +111,13 @@ class _Firing:
 
 
 def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
-    """Recipes that were ever evaluated under any version of the protocol's name and carry all tags."""
+    """Recipes that were evaluated under any version of the protocol's name and carry all tags. Those that people
+    only ever cancelled are not taken up."""
     protocol = find_protocol(session, schedule.protocol)
     same_name = select(Evaluation.recipe_id).where(
-        Evaluation.kind == "proxy", Evaluation.protocol.has(name=protocol.name)
+        Evaluation.kind == "proxy",
+        Evaluation.state != State.CANCELLED,
+        Evaluation.protocol.has(name=protocol.name),
     )
     rows = session.scalars(select(Recipe).where(Recipe.id.in_(same_name)).order_by(Recipe.created_at, Recipe.id))
     wanted = schedule.tags.items()
@@ -123,7 +125,16 @@ def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
 
 
 def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recipe: Recipe, firing: _Firing) -> None:
-    """Submits one recipe; one that can no longer be evaluated does not keep the others from it."""
+    """Submits one recipe, unless its newest evidence is from as many seeds or more, or was cancelled by somebody; one
+    that can no longer be evaluated does not keep the others from it."""
+    known = _newest_evidence(session, schedule, recipe)
+    if known is not None and known.state == State.CANCELLED:
+        reason = f"evaluation {known.id} was cancelled; submit it again by hand"
+        firing.refused.append({"recipe": recipe.name, "error": reason})
+        return
+    if known is not None and known.seeds > schedule.seeds:
+        firing.reused.append(known.id)
+        return
     request = Request(recipe=recipe.id, protocol=schedule.protocol, suite=schedule.suite, seeds=schedule.seeds)
     try:
         with session.begin_nested():
@@ -132,6 +143,21 @@ def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recip
         firing.refused.append({"recipe": recipe.name, "error": str(error)})
         return
     (firing.submitted if is_new else firing.reused).append(evaluation.id)
+
+
+def _newest_evidence(session: Session, schedule: Schedule, recipe: Recipe) -> Evaluation | None:
+    """Of the recipe's evaluations under the newest protocol and suite with at least the schedule's seeds, one that
+    still counts and has the most seeds; else a cancelled one."""
+    query = select(Evaluation).where(
+        Evaluation.kind == "proxy",
+        Evaluation.replicate == 0,
+        Evaluation.recipe_id == recipe.id,
+        Evaluation.protocol_id == find_protocol(session, schedule.protocol).id,
+        Evaluation.suite_id == find_suite(session, schedule.suite).id,
+        Evaluation.seeds >= schedule.seeds,
+    )
+    found = session.scalars(query).all()
+    return max(found, key=lambda row: (row.state != State.CANCELLED, row.seeds), default=None)
 
 
 def fire_due(session: Session, settings: Settings, now: datetime) -> list[ScheduleSlot]:

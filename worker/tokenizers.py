@@ -10,7 +10,7 @@ from proxy.fingerprints import fingerprint
 from worker.artifacts import tokenizer_path, write_bytes
 from worker.corpora import find_corpus
 from worker.jobs import JobKind
-from worker.lookup import unknown
+from worker.lookup import find_or_add, unknown
 from worker.settings import Settings
 from worker.store.models import Job, Tokenizer
 from worker.store.states import State
@@ -21,14 +21,27 @@ def register_tokenizer(session: Session, settings: Settings, name: str, content:
     from proxy.data.tokenizers import Tokenizer as Loaded
 
     loaded = Loaded.from_json(content)
-    same = select(Tokenizer).where(Tokenizer.name == name, Tokenizer.fingerprint == loaded.fingerprint)
-    if (row := session.scalars(same).first()) is not None:
-        return row, False
-    write_bytes(tokenizer_path(settings, loaded.fingerprint), content.encode())
-    row = Tokenizer(name=name, state=State.FINISHED, fingerprint=loaded.fingerprint, vocabulary=loaded.vocabulary)
-    session.add(row)
-    session.flush()
-    return row, True
+
+    def find() -> Tokenizer | None:
+        same = select(Tokenizer).where(Tokenizer.name == name, Tokenizer.fingerprint == loaded.fingerprint)
+        return session.scalars(same).first()
+
+    def make() -> Tokenizer:
+        write_bytes(tokenizer_path(settings, loaded.fingerprint), content.encode())
+        return Tokenizer(
+            id=_identity([name, loaded.fingerprint]),
+            name=name,
+            state=State.FINISHED,
+            fingerprint=loaded.fingerprint,
+            vocabulary=loaded.vocabulary,
+        )
+
+    return find_or_add(session, find, make)
+
+
+def _identity(content: list[object]) -> str:
+    """A primary key of the request itself: two same requests at once meet there."""
+    return f"tok_{fingerprint(content)}"
 
 
 def train_tokenizer(
@@ -42,17 +55,21 @@ def train_tokenizer(
         for index, reference in enumerate(corpora)
     ]
     payload = {"vocabulary": vocabulary, "sample_bytes": sample_bytes, "corpora": prints}
-    rows = session.scalars(select(Tokenizer).where(Tokenizer.name == name, Tokenizer.state != State.FAILED))
-    for row in rows:
-        if row.job_id and fingerprint(session.get_one(Job, row.job_id).payload) == fingerprint(payload):
-            return row, False
-    job = Job(kind=JobKind.TRAIN_TOKENIZER, payload=payload)
-    session.add(job)
-    session.flush()
-    made = Tokenizer(name=name, job_id=job.id)
-    session.add(made)
-    session.flush()
-    return made, True
+
+    def same() -> list[Tokenizer]:
+        trained = select(Tokenizer, Job).join(Job, Job.id == Tokenizer.job_id).where(Tokenizer.name == name)
+        return [row for row, job in session.execute(trained) if job.payload == payload]
+
+    def find() -> Tokenizer | None:
+        return next((row for row in same() if row.state != State.FAILED), None)
+
+    def make() -> Tokenizer:
+        job = Job(kind=JobKind.TRAIN_TOKENIZER, payload=payload)
+        session.add(job)
+        session.flush()
+        return Tokenizer(id=_identity([name, payload, len(same())]), name=name, job_id=job.id)
+
+    return find_or_add(session, find, make)
 
 
 def find_tokenizer(session: Session, reference: str, pointer: str = "/tokenizer") -> Tokenizer:

@@ -82,11 +82,11 @@ def test_wrong_recipes_are_named(session: Session, bureau: Bureau) -> None:
 
 
 def test_a_share_that_cannot_be_supplied_is_refused(session: Session, bureau: Bureau) -> None:
-    assert refusal(session, bureau, recipe("a", web=1, tiny=9))[0] == ("/sources/1/weight", 9.0)
+    assert refusal(session, bureau, recipe("a", web=1, tiny=9))[0] == ("/recipe/sources/1/weight", 9.0)
 
 
 def test_training_on_the_validation_set_is_refused(session: Session, bureau: Bureau) -> None:
-    assert refusal(session, bureau, recipe("a", web=1, held=1))[0] == ("/sources/1/corpus", "held")
+    assert refusal(session, bureau, recipe("a", web=1, held=1))[0] == ("/recipe/sources/1/corpus", "held")
     submit(session, bureau, recipe("a", web=1, held=0))
 
 

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from tests.worker.cases.conftest import Bureau, recipe, submit
-from worker import protocols, schedules
+from worker import evaluations, protocols, schedules
 from worker.schedules import Rule
 from worker.store.models import Evaluation, ScheduleSlot, utc_now
+from worker.store.states import State
 
 
 def nightly(**changes: object) -> Rule:
@@ -82,3 +83,24 @@ def test_a_rule_is_due_at_its_minute() -> None:
     now = datetime(2026, 3, 1, 3, 20, tzinfo=UTC)
     assert schedules.last_due("0 3 * * *", now) == datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
     assert schedules.last_due("0 4 * * *", now) is None
+
+
+def test_what_was_cancelled_is_not_taken_up_by_a_rule(session: Session, bureau: Bureau) -> None:
+    only, _ = submit(session, bureau, recipe("only", web=5, code=1), seeds=2)
+    evaluations.cancel_evaluation(session, only.id)
+    submit(session, bureau, recipe("kept", web=1, code=6), seeds=2)
+    protocols.store_protocol(session, bureau.protocol(reduction=0.5))
+    newest, _ = submit(session, bureau, "kept", seeds=2)
+    evaluations.cancel_evaluation(session, newest.id)
+    schedule, _ = schedules.create_schedule(session, nightly())
+    slot = schedules.trigger_schedule(session, bureau.settings, schedule.id)
+    assert (slot.submitted, slot.reused, [one["recipe"] for one in slot.refused]) == ([], [], ["kept"])
+    assert newest.id in slot.refused[0]["error"]
+    assert {row.state for row in (only, newest)} == {State.CANCELLED}
+
+
+def test_more_seeds_than_a_rule_asks_for_are_enough(session: Session, bureau: Bureau) -> None:
+    more, _ = submit(session, bureau, recipe("more", web=1, code=6), seeds=3)
+    schedule, _ = schedules.create_schedule(session, nightly(seeds=2))
+    slot = schedules.trigger_schedule(session, bureau.settings, schedule.id)
+    assert (slot.submitted, slot.reused) == ([], [more.id])
