@@ -108,7 +108,7 @@ def api() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker alone (one a GPU, or one a machine)."""
-    _become_celery("worker", "--pool=prefork", "--concurrency=1", "--without-mingle", "--without-gossip")
+    _become_celery("worker", "--pool=prefork", "--without-mingle", "--without-gossip")
 
 
 @app.command()

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
 from api.bodies import require_plain
@@ -102,12 +103,11 @@ def writing(request: Request, _: Annotated[None, Depends(_writing_slot, scope="f
 
 def api_key(
     request: Request,
-    authorization: Annotated[str | None, Header()] = None,
-    x_api_key: Annotated[str | None, Header()] = None,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+    header: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
 ) -> ApiKey:
     """The key of a write; UnauthorizedError without a good one. Checked before the body is read."""
-    scheme, _, token = (authorization or "").partition(" ")
-    plain = token.strip() if scheme.lower() == "bearer" else x_api_key
+    plain = bearer.credentials.strip() if bearer else header
     with read_scope(sessions_of(request)) as session:
         return require_key(session, plain)
 

@@ -64,7 +64,7 @@ class BodyTooLargeError(ForetasteError):
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    status: {"description": text}  # openapi.py adds the schema
     for status, text in ((401, "API key missing or unknown"), (404, "Not found"), (409, "Conflict"), (422, "Invalid"))
 }
 

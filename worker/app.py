@@ -1,7 +1,7 @@
-"""The Celery application: `celery -A worker.app worker --pool=prefork -c 1` and `celery -A worker.app beat`.
+"""The Celery application: `celery -A worker.app worker --pool=prefork` and `celery -A worker.app beat`.
 
 Early acknowledgement and no results: a message is only a bell, and our tables hold the truth, so Redis's visibility
-timeout never delivers a long run twice. One task at a time a worker: it owns its cores or its GPU.
+timeout never delivers a long run twice. The pool has a process a lane (lanes.py) and one for everything else.
 """
 
 from celery import Celery
@@ -22,6 +22,7 @@ def make_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
+        worker_concurrency=settings.resolved_lanes + 1,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
         worker_enable_soft_shutdown_on_idle=False,
         worker_hijack_root_logger=False,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from proxy.errors import ForetasteError
 from worker import jobs, runs
@@ -19,32 +20,46 @@ from worker.store.states import State
 
 logger = logging.getLogger(__name__)
 
+Claimed = Callable[[Callable[[], bool]], None]  # does what was claimed; asks now and then whether to stop
 
-def work_until_idle(sessions: Sessions, settings: Settings, is_told_to_stop: Callable[[], bool] = is_stopping) -> int:
-    """Works on jobs first (they are short and others wait for them), then cohorts; how many of both it took on."""
+
+def work_until_idle(
+    sessions: Sessions,
+    settings: Settings,
+    is_told_to_stop: Callable[[], bool] = is_stopping,
+    has_claimed: Callable[[], None] = lambda: None,
+) -> int:
+    """Works on jobs first (they are short and others wait for them), then cohorts; how many of both it took on.
+
+    `has_claimed` is called after each claim, before its work: there may be more for others to claim.
+    """
     taken = 0
     with stopping_on_sigterm():
         while not is_told_to_stop():
-            if not _work_on_job(sessions, settings, is_told_to_stop) and not _work_on_cohort(
-                sessions, settings, is_told_to_stop
-            ):
+            work = _claim_job(sessions, settings) or _claim_cohort(sessions, settings)
+            if work is None:
                 break
+            has_claimed()
+            work(is_told_to_stop)
             taken += 1
     return taken
 
 
-def _work_on_job(sessions: Sessions, settings: Settings, is_told_to_stop: Callable[[], bool]) -> bool:
+def _claim_job(sessions: Sessions, settings: Settings) -> Claimed | None:
     with session_scope(sessions) as session:
         job = jobs.claim_job(session, new_owner(), settings)
         if job is None:
-            return False
+            return None
         begin_job(session, job)
         claim = claim_of(job)
+    logger.info("job %s (%s), attempt %d", job.id, job.kind, job.attempt)
+    return partial(_work_on_job, sessions, settings, claim)
+
+
+def _work_on_job(sessions: Sessions, settings: Settings, claim: Claim, is_told_to_stop: Callable[[], bool]) -> None:
     spec = _job_spec(sessions, settings, claim)
     if spec is not None:
-        logger.info("job %s (%s), attempt %d", job.id, job.kind, job.attempt)
         supervise(JobWork(spec, claim, sessions, settings), settings, is_told_to_stop)
-    return True
 
 
 def _job_spec(sessions: Sessions, settings: Settings, claim: Claim) -> JobSpec | None:
@@ -59,19 +74,21 @@ def _job_spec(sessions: Sessions, settings: Settings, claim: Claim) -> JobSpec |
             return None
 
 
-def _work_on_cohort(sessions: Sessions, settings: Settings, is_told_to_stop: Callable[[], bool]) -> bool:
+def _claim_cohort(sessions: Sessions, settings: Settings) -> Claimed | None:
     with session_scope(sessions) as session:
-        claimed = runs.claim_cohort(session, new_owner(), settings)
-        claims = [claim_of(run) for run in claimed]
-    if not claims:
-        return False
+        claims = [claim_of(run) for run in runs.claim_cohort(session, new_owner(), settings)]
+    return partial(_work_on_cohort, sessions, settings, claims) if claims else None
+
+
+def _work_on_cohort(
+    sessions: Sessions, settings: Settings, claims: list[Claim], is_told_to_stop: Callable[[], bool]
+) -> None:
     spec = _cohort_spec(sessions, settings, claims)
     if spec is None:
         conclude(sessions, settings, [claim.id for claim in claims])
-        return True
+        return
     logger.info("cohort of %d runs of %s", len(claims), spec.protocol.name)
     supervise(CohortWork(spec, claims, sessions, settings), settings, is_told_to_stop)
-    return True
 
 
 def _cohort_spec(sessions: Sessions, settings: Settings, claims: list[Claim]) -> CohortSpec | None:

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker import leases
-from worker.leases import Claim, is_claimable
+from worker.devices import claimable_jobs
+from worker.leases import Claim
 from worker.settings import Settings
 from worker.store.models import Job, utc_now
 from worker.store.states import State
@@ -24,9 +25,9 @@ class JobKind(StrEnum):
 
 
 def claim_job(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> Job | None:
-    """The oldest waiting job, now this owner's; None if there is none."""
+    """The oldest waiting job that this worker's devices can do, now this owner's; None if there is none."""
     now = now or utc_now()
-    oldest = select(Job).where(is_claimable(Job, settings, now)).order_by(Job.created_at, Job.id).limit(1)
+    oldest = select(Job).where(claimable_jobs(settings, now)).order_by(Job.created_at, Job.id).limit(1)
     job = session.scalars(oldest.with_for_update(skip_locked=True)).first()
     if job is not None:
         leases.take(job, owner, settings, now)

@@ -3,6 +3,7 @@
 Nothing here trains, and nothing here commits.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker import leases
+from worker.devices import claimable_runs
 from worker.leases import Claim, claim_of, is_claimable
 from worker.settings import Settings
 from worker.store.models import Protocol, Run, RunScore, utc_now
@@ -54,7 +56,7 @@ class Outcome:
 
 
 def claim_cohort(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> list[Run]:
-    """The oldest waiting run and others of its cohort key, whole sweeps, about `cohort_runs` of them; [] if none.
+    """The oldest waiting run and others of its cohort key, whole sweeps, a lane's share of what waits; [] if none.
 
     A sweep is never split between claimers: a cohort key is claimed under a lock on one of its protocols.
     """
@@ -120,7 +122,7 @@ def retry_run(session: Session, claim: Claim, settings: Settings, error: str) ->
 
 
 def _oldest_cohort_key(session: Session, settings: Settings, now: datetime) -> str | None:
-    oldest = select(Run.cohort_key).where(is_claimable(Run, settings, now)).order_by(Run.created_at, Run.id)
+    oldest = select(Run.cohort_key).where(claimable_runs(settings, now)).order_by(Run.created_at, Run.id)
     return session.scalars(oldest.limit(1)).first()
 
 
@@ -131,7 +133,8 @@ def _lock_cohort_key(session: Session, cohort_key: str) -> bool:
 
 
 def _choose(session: Session, cohort_key: str, settings: Settings, now: datetime) -> list[str]:
-    """Ids of whole sweeps, oldest first, until `cohort_runs` is reached; the first sweep whatever its size."""
+    """Ids of whole sweeps, oldest first, until a lane's fair share or `cohort_runs` is reached; the first sweep
+    whatever its size."""
     waiting = select(Run.id, Run.sweep, Run.created_at).where(
         Run.cohort_key == cohort_key, is_claimable(Run, settings, now)
     )
@@ -140,10 +143,11 @@ def _choose(session: Session, cohort_key: str, settings: Settings, now: datetime
     for row in rows:
         born[row.sweep or row.id] = min(row.created_at, born.get(row.sweep or row.id, row.created_at))
     ordered = sorted(rows, key=lambda row: (born[row.sweep or row.id], row.sweep or row.id, row.created_at, row.id))
+    most = min(settings.cohort_runs, math.ceil(len(rows) / settings.resolved_lanes))
     chosen: list[str] = []
     for _, members in groupby(ordered, key=lambda row: row.sweep or row.id):
         ids = [row.id for row in members]
-        if chosen and len(chosen) + len(ids) > settings.cohort_runs:
+        if chosen and len(chosen) + len(ids) > most:
             break
         chosen += ids
     return chosen

@@ -5,13 +5,16 @@ The defaults describe the embedded deployment: one machine, a SQLite file, Valke
 
 import os
 from functools import lru_cache
+from glob import glob
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BROKER_SCHEMES = ("redis", "rediss")
+GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")  # seen without loading torch, which a worker's main process never does
 
 
 class Settings(BaseSettings):
@@ -24,7 +27,11 @@ class Settings(BaseSettings):
     broker_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis or Valkey")
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8321, ge=0, le=65535)
+    devices: Literal["auto", "cpu", "cuda", "cpu+cuda"] = Field(
+        default="auto", description="which protocols' runs a worker takes; auto: cuda where there is a GPU, and cpu"
+    )
     threads: int = Field(default=0, ge=0, description="cores a worker owns; 0: all it may use")
+    lanes: int = Field(default=0, ge=0, description="trainings at once, sharing its cores; 0: one a core")
     cohort_runs: int = Field(default=64, ge=1, description="most runs one child process trains")
     lease_seconds: float = Field(default=60.0, gt=0, description="a worker silent for so long has lost its runs")
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
@@ -53,9 +60,27 @@ class Settings(BaseSettings):
         return self.data_dir.resolve() / "artifacts"
 
     @property
+    def device_classes(self) -> tuple[str, ...]:
+        """Device classes whose runs this worker takes. The others wait for a worker that has the device."""
+        if self.devices != "auto":
+            return tuple(self.devices.split("+"))
+        has_gpu = any(glob(pattern) for pattern in GPU_FILES)
+        return ("cpu", "cuda") if has_gpu else ("cpu",)
+
+    @property
     def owned_threads(self) -> int:
         """Cores this worker may use."""
         return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def resolved_lanes(self) -> int:
+        """Child processes that train at once. A GPU is one lane; on a CPU a small model is trained on one core."""
+        return self.lanes or (1 if "cuda" in self.device_classes else self.owned_threads)
+
+    @property
+    def lane_threads(self) -> int:
+        """Cores of one lane."""
+        return max(1, self.owned_threads // self.resolved_lanes)
 
 
 @lru_cache(maxsize=1)

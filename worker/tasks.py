@@ -6,14 +6,16 @@ from typing import Any
 from celery import signals
 
 from worker.app import app
+from worker.devices import is_anything_claimable
 from worker.engine import work_until_idle
+from worker.lanes import taken_lane
 from worker.queue import FIRE_SCHEDULES, RECONCILE, WORK, Bell, ring
 from worker.reconciler import reconcile
 from worker.schedules import fire_due
 from worker.settings import get_settings
-from worker.stopping import request_stop
+from worker.stopping import is_stopping, request_stop
 from worker.store.models import utc_now
-from worker.store.sessions import Sessions, make_engine, make_sessions, session_scope
+from worker.store.sessions import Sessions, make_engine, make_sessions, read_scope, session_scope
 
 
 @lru_cache(maxsize=1)
@@ -24,8 +26,22 @@ def sessions() -> Sessions:
 
 @app.task(name=WORK)  # type: ignore[untyped-decorator]
 def work() -> None:
-    """Claims and works until nothing is left."""
-    work_until_idle(sessions(), get_settings())
+    """Claims and works until nothing is left, in a lane of its own; others are called for what it leaves waiting."""
+    settings = get_settings()
+    with taken_lane(settings.resolved_lanes) as lane:
+        if lane is None:
+            return
+        work_until_idle(sessions(), settings, has_claimed=_call_others)
+    if not is_stopping():
+        _call_others()  # whoever was called in the last moment found no lane free
+
+
+def _call_others() -> None:
+    """Rings if something waits for a worker like this one."""
+    with read_scope(sessions()) as session:
+        is_waiting = is_anything_claimable(session, get_settings())
+    if is_waiting:
+        ring(Bell.RUNS, expires_seconds=get_settings().reconcile_seconds)
 
 
 @app.task(name=RECONCILE)  # type: ignore[untyped-decorator]

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from api.corpora.schemas import CorpusIn, CorpusOut, show
 from api.dependencies import Body, Key, Reading, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from worker import corpora
 from worker.parsing import validate
@@ -12,7 +13,7 @@ from worker.queue import Bell
 router = APIRouter(prefix="/corpora", tags=["corpora"])
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, openapi_extra=takes(CorpusIn))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> CorpusOut:
     """Registers a corpus and queues the job that reads it; 200 if it is there with unchanged files."""
     asked = validate(CorpusIn, body)

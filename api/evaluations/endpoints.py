@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing, sessions_of
 from api.evaluations.schemas import EvaluationIn, EvaluationOut, EvaluationSummary, show, show_runs, summarise
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.runs.schemas import RunOut
 from worker import evaluations
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 EVENT_SECONDS = 1.0
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, openapi_extra=takes(EvaluationIn))
 def submit(key: Key, body: Body, writing: Writing, settings: SettingsOf, response: Response) -> EvaluationOut:
     """Submits an evaluation; 200 if it is there already: the same request is never trained twice."""
     asked = validate(EvaluationIn, body)

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import Body, Key, Reading, Writing
+from api.openapi import takes
 from proxy.recipes import Specification
 from worker import keys
 from worker.parsing import validate
@@ -36,7 +37,7 @@ class NewKeyOut(KeyOut):
     key: str
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(KeyIn))
 def create(key: Key, body: Body, writing: Writing) -> NewKeyOut:
     """Makes a key."""
     row, plain = keys.create_key(writing.session, validate(KeyIn, body).name)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.protocols.schemas import ProtocolOut, show
 from proxy.protocols import Protocol
@@ -12,7 +13,7 @@ from worker.parsing import validate
 router = APIRouter(prefix="/protocols", tags=["protocols"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(Protocol))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> ProtocolOut:
     """Registers a version; 200 if this content is there under this name."""
     row, is_new = protocols.store_protocol(writing.session, validate(Protocol, body))

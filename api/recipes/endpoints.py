@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.recipes.schemas import RecipeOut, ValidationOut, show
 from proxy.recipes import Recipe
@@ -12,7 +13,7 @@ from worker.parsing import validate
 router = APIRouter(tags=["recipes"])
 
 
-@router.post("/recipes", status_code=201)
+@router.post("/recipes", status_code=201, openapi_extra=takes(Recipe))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> RecipeOut:
     """Registers a recipe; 200 if its content is there, under whatever name."""
     row, is_new = recipes.store_recipe(writing.session, validate(Recipe, body))
@@ -21,7 +22,7 @@ def register(key: Key, body: Body, writing: Writing, response: Response) -> Reci
     return show(row)
 
 
-@router.post("/recipes:validate")
+@router.post("/recipes:validate", openapi_extra=takes(Recipe))
 def check(
     key: Key,
     body: Body,

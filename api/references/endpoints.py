@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.references.schemas import ReferenceIn, ReferenceOut, show
 from worker import references
@@ -12,7 +13,7 @@ from worker.parsing import validate
 router = APIRouter(prefix="/references", tags=["references"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(ReferenceIn))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> ReferenceOut:
     """Registers a result and measures every leaderboard's agreement again; 200 if the same is there."""
     row, is_new = references.register_reference(writing.session, validate(ReferenceIn, body).fields())

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.schedules.schemas import ScheduleIn, ScheduleOut, SlotOut, show, show_slot
 from worker import schedules
@@ -12,7 +13,7 @@ from worker.queue import Bell
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(ScheduleIn))
 def create(key: Key, body: Body, writing: Writing, response: Response) -> ScheduleOut:
     """Creates a rule; 200 if the same is there, 409 if its name says something else."""
     row, is_new = schedules.create_schedule(writing.session, validate(ScheduleIn, body).rule())

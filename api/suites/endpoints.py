@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.suites.schemas import SuiteOut, show
 from proxy.suites import Suite
@@ -12,7 +13,7 @@ from worker.parsing import validate
 router = APIRouter(prefix="/suites", tags=["suites"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(Suite))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> SuiteOut:
     """Registers a version; 200 if this content is there under this name."""
     row, is_new = suites.store_suite(writing.session, validate(Suite, body))

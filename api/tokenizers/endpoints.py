@@ -5,6 +5,7 @@ import json
 from fastapi import APIRouter, Response
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing
+from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.tokenizers.schemas import TokenizerIn, TokenizerOut, show
 from worker import tokenizers
@@ -14,7 +15,7 @@ from worker.queue import Bell
 router = APIRouter(prefix="/tokenizers", tags=["tokenizers"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=takes(TokenizerIn))
 def register(key: Key, body: Body, writing: Writing, settings: SettingsOf, response: Response) -> TokenizerOut:
     """Stores a tokenizer.json (201) or queues a training (202); 200 if it is there."""
     asked = validate(TokenizerIn, body)

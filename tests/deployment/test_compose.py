@@ -89,7 +89,9 @@ def test_addresses_name_services_their_ports_and_what_they_were_made_with() -> N
 
 
 def test_all_parts_share_database_broker_data_and_corpora() -> None:
-    assert len({tuple(sorted(environment_of(service).items())) for service in OURS.values()}) == 1
+    own = {"FORETASTE_DEVICES"}  # a worker's own
+    shared = [{k: v for k, v in environment_of(service).items() if k not in own} for service in OURS.values()]
+    assert all(environment == shared[0] for environment in shared)
     assert len({tuple(service["volumes"]) for service in OURS.values()}) == 1
 
 
@@ -154,9 +156,11 @@ def test_the_clock_writes_the_file_that_its_health_check_looks_for(monkeypatch: 
     assert "/data/beat.db" in SERVICES["beat"]["healthcheck"]["test"][1]
 
 
-def test_one_kind_of_worker_is_chosen_by_a_profile() -> None:
+def test_a_gpu_worker_comes_with_a_profile_and_leaves_the_cpu_runs_to_the_other() -> None:
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert profiles == {"worker": ["cpu"], "worker-gpu": ["gpu"]}
+    assert profiles == {"worker-gpu": ["gpu"]}
+    devices = [SERVICES[name]["environment"]["FORETASTE_DEVICES"] for name in ("worker", "worker-gpu")]
+    assert devices == ["cpu", "cuda"]
     [device] = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     assert SERVICES["worker-gpu"]["image"] != SERVICES["worker"]["image"]

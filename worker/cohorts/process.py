@@ -26,14 +26,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The threads a worker owns, set before any library starts its pool; compiled code is kept between children."""
-    threads = str(settings.owned_threads)
+    """The threads a lane owns, set before any library starts its pool; compiled code is kept between children."""
+    threads = str(settings.lane_threads)
     cache = settings.data_dir.resolve() / "cache" / "inductor"
     extra = dict.fromkeys(THREAD_VARIABLES, threads) | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
     # Threads that spin while they wait starve everybody else and, on a busy machine, themselves: with two other
     # processes on two cores a training step took 1,188 ms with OpenMP's default policy and 11 ms with this one.
     extra |= {"OMP_WAIT_POLICY": "PASSIVE"}
-    extra |= {"TOKENIZERS_PARALLELISM": "true" if settings.owned_threads > 1 else "false"}
+    extra |= {"TOKENIZERS_PARALLELISM": "true" if settings.lane_threads > 1 else "false"}
     return dict(os.environ) | extra
 
 

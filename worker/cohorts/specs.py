@@ -54,7 +54,7 @@ def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
 def _common(settings: Settings) -> dict[str, Any]:
     return {
         "artifact_dir": settings.artifact_dir,
-        "threads": settings.owned_threads,
+        "threads": settings.lane_threads,
         "compile": settings.compile,
     }
 
