@@ -9,7 +9,7 @@ QUICK ?=
 KEEP ?=
 CORPORA ?=
 
-.PHONY: demo test install lint types imports unit up study-small lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes lock clean
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,10 @@ unit: install
 # A study on real corpora: CORPORA is a folder of <domain>.jsonl.zst with a validation/ folder beside them.
 study-small: install
 	$(BIN)/foretaste study-small $(CORPORA)
+
+# Rewrites docs/benchmarks/lanes.md. Wants a machine that does nothing else.
+bench-lanes: install
+	$(BIN)/pytest -m benchmark tests/benchmarks/test_lanes.py
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt

@@ -38,9 +38,9 @@ def _leaderboard(recipes: Sequence[Report]) -> str:
             _interval(entry, "rank", "{}"),
             entry["name"],
             _plus_minus(entry),
-            _number(entry["p_best"], "{:.2f}"),
+            _chance(entry["p_best"]),
             str(entry["seeds"]),
-            ", ".join(gate["name"] for gate in entry["gates"] if not gate["passed"]) or "ok",
+            ", ".join(gate["name"] for gate in entry["gates"] if not gate["passed"]) or NOTHING,
         )
         for entry in recipes
     ]
@@ -100,6 +100,11 @@ def _plus_minus(entry: Report) -> str:
     if entry["score"] is None or entry["score_low"] is None:
         return _number(entry["score"], "{:.4f}")
     return f"{entry['score']:.4f} ± {(entry['score_high'] - entry['score_low']) / 2:.4f}"
+
+
+def _chance(value: float | None) -> str:
+    """No zero that is none."""
+    return "< 0.01" if value is not None and value < 0.01 else _number(value, "{:.2f}")
 
 
 def _number(value: float | None, form: str) -> str:

@@ -30,3 +30,24 @@ def test_a_broker_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://user:word@host", "redis://host:1/"])
 def test_usual_brokers_are_accepted(url: str) -> None:
     assert Settings(_env_file=None, broker_url=url).broker_url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "lanes", "threads"),
+    [({}, 6, 1), ({"lanes": 2}, 2, 3), ({"lanes": 8}, 8, 1), ({"devices": "cuda"}, 1, 6), ({"devices": "cpu"}, 6, 1)],
+)
+def test_lanes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, object], lanes: int, threads: int
+) -> None:
+    monkeypatch.setattr("worker.settings.GPU_FILES", ())
+    settings = Settings(_env_file=None, threads=6, **given)  # type: ignore[arg-type]
+    assert (settings.resolved_lanes, settings.lane_threads) == (lanes, threads)
+
+
+def test_a_gpu_is_seen_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("worker.settings.GPU_FILES", (str(tmp_path / "nvidia[0-9]*"),))
+    assert Settings(_env_file=None).device_classes == ("cpu",)
+    (tmp_path / "nvidia0").touch()
+    assert Settings(_env_file=None).device_classes == ("cpu", "cuda")
+    assert Settings(_env_file=None, devices="cpu+cuda").device_classes == ("cpu", "cuda")
+    assert Settings(_env_file=None, devices="cuda").device_classes == ("cuda",)

@@ -1,0 +1,48 @@
+"""One training process of the lanes benchmark: compiles, says so, waits for a line, trains, prints its seconds.
+
+Arguments: a protocol as JSON, threads.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from proxy.lm.cohort import Member, train_cohort
+from proxy.protocols import Protocol
+
+WARM_UP_SHARE = 0.1
+
+
+class Silent:
+    """Remembers when the steps after the warm-up began, and waits there for the others."""
+
+    began: float | None = None
+    first_step: int = 0
+
+    def progress(
+        self, run_id: str, step: int, steps: int, loss: float, tokens_per_second: float, seconds_left: float
+    ) -> None:
+        del run_id, loss, tokens_per_second, seconds_left
+        if self.began is None and step >= WARM_UP_SHARE * steps:
+            print("ready", flush=True)
+            sys.stdin.readline()
+            self.began, self.first_step = time.perf_counter(), step
+        if step == steps and self.began is not None:
+            print((step - self.first_step) / (time.perf_counter() - self.began), flush=True)
+
+    def is_cancelled(self, run_id: str) -> bool:
+        del run_id
+        return False
+
+
+def main() -> None:
+    protocol = Protocol.model_validate_json(sys.argv[1])
+    tokens_N = np.random.default_rng(0).integers(0, protocol.architecture.vocabulary, protocol.token_budget + 1)
+    member = Member(run_id="run", learning_rate=1e-3, seed=0, stream=lambda: tokens_N.astype(np.uint16))
+    (outcome,) = train_cohort(protocol, [member], {}, Silent(), int(sys.argv[2]), want_compile=True)
+    assert outcome.state == "finished", outcome.error
+
+
+if __name__ == "__main__":
+    main()
