@@ -19,7 +19,7 @@ def leaderboard_table(body: Body) -> Table:
     view = view_ranking(body, Selection())
     protocol, suite = body["protocol"], body["suite"]
     title = f"{protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"
-    notes = [view.answer, *(f"Warning: {warning}" for warning in body.get("warnings") or ())]
+    notes = [view.answer, *(f"Warning: {warning}" for warning in body.get("warnings") or ()), *_survival(body)]
     table = _table(f"{title}, learning rate {formats.rate(protocol.get('learning_rate'))}", notes)
     table.add_column("Rank", justify="right", no_wrap=True)
     table.add_column("Recipe", overflow="fold")
@@ -31,6 +31,14 @@ def leaderboard_table(body: Body) -> Table:
     for row in view.rows:
         table.add_row(*_cells(row), style="dim" if row.is_broken else None)
     return table
+
+
+def _survival(body: Body) -> list[str]:
+    """What has become of the ranking since, if anything has."""
+    standing, moved = body.get("standing"), body.get("moved") or {}
+    notes = [] if standing is None or standing["status"] == "valid" else [formats.standing(standing)]
+    names = {entry["recipe"]["id"]: entry["recipe"]["name"] for entry in body["entries"]}
+    return notes + [f"{names[recipe]}: {', '.join(words)}" for recipe, words in moved.items()]
 
 
 def _table(title: str, notes: Sequence[str]) -> Table:

@@ -109,9 +109,7 @@ def update_leaderboards(session: Session, settings: Settings, protocol_id: str, 
     """A new snapshot if the evidence changed since the newest one; None otherwise, or if there is none yet."""
     suite = lock_suite(session, suite_id)
     protocol = session.get_one(Protocol, protocol_id)
-    results = results_of(session, protocol, suite)
-    for part in results:
-        _set_lost_aside(settings, part)
+    results = results_with_losses(session, settings, protocol, suite)
     evidence = _evidence_print(results)
     newest = newest_leaderboard(session, protocol_id, suite_id)
     if not results or (newest is not None and newest.evidence == evidence):
@@ -121,6 +119,14 @@ def update_leaderboards(session: Session, settings: Settings, protocol_id: str, 
     session.add(row)
     session.flush()
     return row
+
+
+def results_with_losses(session: Session, settings: Settings, protocol: Protocol, suite: Suite) -> list[RecipeResults]:
+    """`results_of`, with the scores whose losses are gone set aside."""
+    results = results_of(session, protocol, suite)
+    for part in results:
+        _set_lost_aside(settings, part)
+    return results
 
 
 def lock_suite(session: Session, suite_id: str) -> Suite:
@@ -192,7 +198,8 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
     return Evidence(sets=sets, recipes=recipes)
 
 
-def _recipe(recipe: Recipe) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """What a snapshot says of a recipe."""
     return {"id": recipe.id, "name": recipe.name, "fingerprint": recipe.fingerprint}
 
 
@@ -201,7 +208,7 @@ def _entry(part: RecipeResults, ranked: "RankedRecipe") -> dict[str, Any]:
         "rank": ranked.rank,
         "rank_low": ranked.rank_low,
         "rank_high": ranked.rank_high,
-        "recipe": _recipe(part.recipe),
+        "recipe": describe_recipe(part.recipe),
         "evaluation": part.evaluation_id,
         "score": ranked.score,
         "score_low": ranked.score_low,
@@ -219,7 +226,7 @@ def _unranked(part: RecipeResults) -> dict[str, Any]:
     nothing = ("rank", "rank_low", "rank_high", "score", "score_low", "score_high", "p_best", "expected_regret")
     return {
         **dict.fromkeys(nothing),
-        "recipe": _recipe(part.recipe),
+        "recipe": describe_recipe(part.recipe),
         "evaluation": part.evaluation_id,
         "letters": "",
         "seeds": len(part.scored),
@@ -258,14 +265,29 @@ def newest_leaderboard(
     return session.scalars(query.order_by(Leaderboard.created_at.desc(), Leaderboard.id).limit(1)).first()
 
 
-def read_leaderboard(session: Session, protocol: str | None = None, suite: str | None = None) -> dict[str, Any]:
-    """The newest snapshot as people read it. NotFoundError while nothing was ranked."""
+def find_leaderboard(session: Session, protocol: str | None = None, suite: str | None = None) -> Leaderboard:
+    """The newest snapshot under a protocol and suite, or any. NotFoundError while nothing was ranked."""
     protocol_id = find_protocol(session, protocol).id if protocol is not None else None
     suite_id = find_suite(session, suite).id if suite is not None else None
     row = newest_leaderboard(session, protocol_id, suite_id)
     if row is None:
         raise NotFoundError(f"nothing is ranked yet under protocol {protocol or 'any'} and suite {suite or 'any'}")
-    return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}
+    return row
+
+
+def read_leaderboard(session: Session, protocol: str | None = None, suite: str | None = None) -> dict[str, Any]:
+    """The newest snapshot as people read it. NotFoundError while nothing was ranked."""
+    row = find_leaderboard(session, protocol, suite)
+    return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body, **_survival(session, row)}
+
+
+def _survival(session: Session, row: Leaderboard) -> dict[str, Any]:
+    """How the snapshot stands today: its own standing, and the recipes whose corpora have moved on."""
+    from worker.survival import moved_sources, standing_of_ranking
+
+    protocol, suite = session.get_one(Protocol, row.protocol_id), session.get_one(Suite, row.suite_id)
+    recipes = [entry["recipe"]["id"] for entry in row.body["entries"]]
+    return {"standing": standing_of_ranking(session, protocol, suite), "moved": moved_sources(session, recipes)}
 
 
 def list_rankings(session: Session) -> list[tuple[Protocol, Suite]]:

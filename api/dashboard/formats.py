@@ -4,8 +4,9 @@ A missing number is a dash, a minus is a minus sign, and a value has the decimal
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 MISSING = "–"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -46,6 +47,20 @@ def interval(low: float | None, high: float | None, decimals: int = 2) -> str:
 def plus_minus(half: float | None, decimals: int = 3) -> str:
     """`± half`, or nothing."""
     return "" if half is None else f"± {number(half, decimals)}"
+
+
+def standing(found: Mapping[str, Any]) -> str:
+    """Why a ranking is not valid any more, and what carries its scores over where something does."""
+    sentences = ["; ".join(found["reasons"]) + "."]
+    for bridge in found["bridges"]:
+        if bridge["offset"] is not None:
+            offset = f"{number(bridge['offset'], 4)} {interval(bridge['low'], bridge['high'], 4)}"
+            kept = f"{100 * bridge['order_kept']:.0f} %"
+            sentences.append(
+                f"Scores move by {offset} bits per byte to the new {bridge['version_of']}, measured on"
+                f" {bridge['recipes']} recipes, which keep the order of {kept} of their pairs."
+            )
+    return " ".join(sentences)
 
 
 def probability(value: float | None) -> str:

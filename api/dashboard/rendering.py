@@ -21,7 +21,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("count", "duration", "interval", "moment", "number", "probability", "rate", "reduction"):
+    for name in ("count", "duration", "interval", "moment", "number", "probability", "rate", "reduction", "standing"):
         environment.filters[name] = getattr(formats, name)
     environment.globals.update(static_url=static_url, versioned=versioned)
     return environment

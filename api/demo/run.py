@@ -33,6 +33,7 @@ class Plan:
     corpora: Sequence[TrainingCorpus]
     command: str
     keep: bool = False
+    can_keep: str = ""  # how to leave the service running, where that can be asked for
 
 
 def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> None:
@@ -46,7 +47,15 @@ def run_demo(*, folder: Path, is_quick: bool, keep: bool, console: Console) -> N
     ]
     size = QUICK if is_quick else FULL
     command = "make demo QUICK=1" if is_quick else "make demo"
-    plan = Plan(label="demo", size=size, folder=folder, corpora=corpora, command=command, keep=keep)
+    plan = Plan(
+        label="demo",
+        size=size,
+        folder=folder,
+        corpora=corpora,
+        command=command,
+        keep=keep,
+        can_keep="make demo KEEP=1",
+    )
     _run(plan, console, started_at)
 
 
@@ -70,7 +79,7 @@ def _run(plan: Plan, console: Console, started_at: float) -> None:
         memory = {"API process": resident_megabytes(stack)}
         report = build_report(experiment, time.monotonic() - started_at, extra)
         console.print(f"\nThe whole job took {report['wall_seconds']:.0f} s.")
-        _leave(stack, console, plan.keep)
+        _leave(stack, console, keep=plan.keep, can_keep=plan.can_keep)
     memory["largest process of all (training)"] = largest_child_megabytes()
     report["memory_megabytes"] = memory
     write_report(report, plan.folder / "report.json")
@@ -143,10 +152,10 @@ def _show(experiment: Experiment, labels: dict[str, int], folder: Path) -> None:
     console.print(f"Picture: {folder / 'agreement.png'}")
 
 
-def _leave(stack: Stack, console: Console, keep: bool) -> None:
+def _leave(stack: Stack, console: Console, *, keep: bool, can_keep: str) -> None:
     page = f"{stack.url}/"
     if not keep:
-        console.print(f"The page was at {page}; `foretaste demo --keep` (make demo KEEP=1) leaves it running.")
+        console.print(f"The page was at {page}" + (f"; `{can_keep}` leaves it running." if can_keep else "."))
         return
     console.print(f"The page: [bold]{page}[/]   Ctrl-C stops everything.")
     try:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.dependencies import Reading
+from proxy.fingerprints import fingerprint
 from worker.leaderboards import read_leaderboard
 
 router = APIRouter(prefix="/leaderboard", tags=["leaderboard"])
@@ -26,11 +27,11 @@ def show(
 ) -> Response:
     """The newest snapshot under a protocol and suite (default: the newest of all). Recipes that broke have rank null.
 
-    Ask for CSV by `?format=csv` or `Accept: text/csv`. The ETag names the snapshot.
+    Ask for CSV by `?format=csv` or `Accept: text/csv`. The ETag names the content.
     """
     body = read_leaderboard(session, protocol, suite)
     wants_csv = format == "csv" or (format is None and request.headers.get("accept", "").startswith("text/csv"))
-    etag = f'"{body["id"]}-{"csv" if wants_csv else "json"}"'
+    etag = f'"{fingerprint(body)}-{"csv" if wants_csv else "json"}"'
     headers = {"ETag": etag, "Vary": "Accept"}
     if _names(if_none_match, etag):
         return Response(status_code=304, headers=headers)

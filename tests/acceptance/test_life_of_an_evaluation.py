@@ -50,7 +50,7 @@ def stack(_postgres: object, _valkey: object, tmp_path_factory: pytest.TempPathF
         database_url=uri.replace("postgresql://", "postgresql+psycopg://"),
         broker_url=f"redis://127.0.0.1:{_valkey.port}/1",  # type: ignore[attr-defined]
         api_port=0,
-        threads=1,
+        threads=2,
         compile=False,
         lease_seconds=3,
         heartbeat_seconds=0.5,
@@ -103,6 +103,13 @@ def test_recipes_are_trained_and_ranked(client: Client) -> None:
     names = [entry["recipe"]["name"] for entry in board["entries"]]
     assert names.index("even") < names.index("nearly-all-code")
     assert all(entry["rank_low"] <= entry["rank"] <= entry["rank_high"] for entry in board["entries"])
+
+
+def test_two_seeds_are_trained_side_by_side(stack: Stack, client: Client) -> None:
+    finish(client, ask(client, mixture("side-by-side", 5, 3)))
+    lines = (stack.settings.data_dir / "logs" / "worker.log").read_text().splitlines()
+    trainers = {line.partition("]")[0].rpartition("/")[2] for line in lines if "cohort of" in line}
+    assert len(trainers) > 1
 
 
 def test_the_same_request_again_is_the_same_evaluation(client: Client) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from proxy import NUMERICS_VERSION
 from worker.store.models import (
     Agreement,
     Corpus,
@@ -173,7 +174,11 @@ def agreement_body(protocol: dict[str, Any] | None = None, noise: float = 0.006,
 
 
 def add_protocol(session: Session, body: dict[str, Any]) -> Protocol:
-    spec = {"standard_rate": body["standard_rate"], "reduction": body["reduction"]}
+    spec = {
+        "standard_rate": body["standard_rate"],
+        "reduction": body["reduction"],
+        "numerics_version": NUMERICS_VERSION,
+    }
     row = Protocol(
         id=body["id"],
         name=body["name"],

@@ -61,6 +61,19 @@ def test_the_ranking_is_whole_in_the_first_answer(client: Any, ranked: list[Prot
     assert "demo-reduced@1 on demo@1" in page
 
 
+def test_a_ranking_whose_protocol_has_a_newer_version_is_marked(
+    client: Any, seed: Seed, ranked: list[Protocol]
+) -> None:
+    assert "Stale" not in client.get("/").text
+    old = ranked[0]
+    newer = {"id": "pro_newer", "name": old.name, "version": old.version + 1, "fingerprint": "other"}
+    rates = {"learning_rate": 1e-4, "standard_rate": 1e-3, "reduction": 0.1}
+    seed(lambda session: samples.add_protocol(session, newer | rates))
+    page = client.get("/", params={"protocol": f"{old.name}@{old.version}"}).text
+    assert "<strong>Stale</strong>" in page
+    assert f"protocol {old.name} has version {old.version + 1}" in page
+
+
 def test_the_newest_ranking_is_shown_unless_another_is_named(client: Any, ranked: list[Protocol]) -> None:
     assert "2.7 × 10⁻³, 1/3 of the standard 8 × 10⁻³" in client.get("/").text
     assert "8 × 10⁻³ (standard)" in client.get("/", params={"protocol": "demo-standard"}).text

@@ -96,3 +96,17 @@ def test_a_picture_of_almost_nothing_is_still_a_picture(tmp_path: Path, change: 
 def test_nothing_to_draw_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no agreement"):
         draw_agreement([], tmp_path / "none.png")
+
+
+def test_a_ranking_that_has_been_overtaken_says_so() -> None:
+    bridge = {"version_of": "suite", "offset": 0.5, "low": 0.4, "high": 0.6, "recipes": 3, "order_kept": 2 / 3}
+    body = samples.leaderboard_body()
+    first = body["entries"][0]["recipe"]
+    standing = {"status": "bridgeable", "reasons": ["suite demo has version 2"], "bridges": [bridge]}
+    text = printed(
+        leaderboard_table(body | {"standing": standing, "moved": {first["id"]: ["corpus web has revision 2"]}})
+    )
+    assert "suite demo has version 2." in text
+    assert "0.5000 [0.4000, 0.6000] bits per byte to the new suite" in text
+    assert "67 % of their pairs" in text
+    assert f"{first['name']}: corpus web has revision 2" in text

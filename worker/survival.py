@@ -1,0 +1,115 @@
+"""What has become of past results: valid, bridgeable or stale. Computed when read; what was stored is never rewritten.
+
+A ranking is **valid** under the newest version of its protocol and its suite, computed by this code's numerics, on
+corpora that have not changed since. Otherwise it is **bridgeable** where enough recipes were measured under the old and
+the new version alike (proxy.ranking.bridges), so that old scores can be carried over with an interval, or **stale**.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from proxy import NUMERICS_VERSION
+from worker.store.models import Corpus, Evaluation, EvaluationRun, Protocol, Recipe, Run, RunScore, Suite
+from worker.store.states import State
+
+VALID, BRIDGEABLE, STALE = "valid", "bridgeable", "stale"
+
+
+def standing_of_ranking(session: Session, protocol: Protocol, suite: Suite) -> dict[str, Any]:
+    """`status`, the `reasons` in words, and one bridge for each thing that has a newer version."""
+    changes = [*_newer_suite(session, protocol, suite), *_newer_protocol(session, protocol, suite)]
+    reasons = [change["reason"] for change in changes]
+    if protocol.spec["numerics_version"] != NUMERICS_VERSION:
+        reasons.append(f"computed by numerics version {protocol.spec['numerics_version']}, now {NUMERICS_VERSION}")
+    reasons += read_revisions(session).moved({part["name"]: part["corpus"] for part in suite.spec["sets"]})
+    is_bridged = len(changes) == len(reasons) and all(change["offset"] is not None for change in changes)
+    status = VALID if not reasons else BRIDGEABLE if is_bridged else STALE
+    return {"status": status, "reasons": reasons, "bridges": changes}
+
+
+def moved_sources(session: Session, recipe_ids: Collection[str]) -> dict[str, list[str]]:
+    """By recipe, the corpora that have newer content than it was made of, in words; recipes without any left out."""
+    revisions = read_revisions(session)
+    recipes = session.execute(select(Recipe.id, Recipe.corpora).where(Recipe.id.in_(recipe_ids)))
+    found = {recipe_id: revisions.moved(corpora) for recipe_id, corpora in recipes}
+    return {recipe_id: words for recipe_id, words in found.items() if words}
+
+
+def _newer_suite(session: Session, protocol: Protocol, suite: Suite) -> list[dict[str, Any]]:
+    newest = session.scalars(select(Suite).where(Suite.name == suite.name).order_by(Suite.version.desc())).first()
+    if newest is None or newest.id == suite.id:
+        return []
+    reason = f"suite {suite.name} has version {newest.version}"
+    old, new = (_scores(session, protocol.id, one.id) for one in (suite, newest))
+    return [_bridge("suite", reason, old, new)]
+
+
+def _newer_protocol(session: Session, protocol: Protocol, suite: Suite) -> list[dict[str, Any]]:
+    same_name = select(Protocol).where(Protocol.name == protocol.name).order_by(Protocol.version.desc())
+    newest = session.scalars(same_name).first()
+    if newest is None or newest.id == protocol.id:
+        return []
+    reason = f"protocol {protocol.name} has version {newest.version}"
+    old, new = (_scores(session, one.id, suite.id) for one in (protocol, newest))
+    return [_bridge("protocol", reason, old, new)]
+
+
+def _bridge(what: str, reason: str, old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, Any]:
+    from proxy.ranking.bridges import measure_bridge
+
+    both = sorted(old.keys() & new.keys())
+    found = asdict(measure_bridge([old[recipe] for recipe in both], [new[recipe] for recipe in both]))
+    missing = found.pop("reason")
+    return {"version_of": what, "reason": reason if missing is None else f"{reason}; {missing}", **found}
+
+
+def _scores(session: Session, protocol_id: str, suite_id: str) -> dict[str, float]:
+    """Mean score of each recipe's finished proxy runs, by recipe id; replicates are left out."""
+    query = (
+        select(Run.recipe_id, func.avg(RunScore.score))
+        .join(RunScore, RunScore.run_id == Run.id)
+        .where(Run.state == State.FINISHED, RunScore.suite_id == suite_id, Run.id.in_(_proxy_runs(protocol_id)))
+        .group_by(Run.recipe_id)
+    )
+    return {recipe_id: float(score) for recipe_id, score in session.execute(query)}
+
+
+def _proxy_runs(protocol_id: str) -> Any:
+    return (
+        select(EvaluationRun.run_id)
+        .join(Evaluation, Evaluation.id == EvaluationRun.evaluation_id)
+        .where(Evaluation.kind == "proxy", Evaluation.replicate == 0, Evaluation.protocol_id == protocol_id)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revisions:
+    """What every corpus holds now: by content fingerprint its name, and by name its newest revision and content."""
+
+    names: Mapping[str, str]
+    newest: Mapping[str, tuple[int, str]]
+
+    def moved(self, contents: Mapping[str, str]) -> list[str]:
+        """In words, which corpora have newer content. `contents` maps how a corpus is called to its fingerprint;
+        who names a revision means that revision."""
+        words = []
+        for called, content in contents.items():
+            name = self.names.get(content)
+            if name is not None and "@" not in called and self.newest[name][1] != content:
+                words.append(f"corpus {name} has revision {self.newest[name][0]}")
+        return words
+
+
+def read_revisions(session: Session) -> Revisions:
+    """Of all corpora that have been counted."""
+    columns = select(Corpus.name, Corpus.revision, Corpus.fingerprint).where(Corpus.state == State.FINISHED)
+    names: dict[str, str] = {}
+    newest: dict[str, tuple[int, str]] = {}
+    for name, revision, content in session.execute(columns.order_by(Corpus.created_at, Corpus.revision)):
+        names[str(content)] = name
+        newest[name] = max(newest.get(name, (0, "")), (revision, str(content)))
+    return Revisions(names=names, newest=newest)
