@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from api.cards import decision_card
 from api.client import ProblemError
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
 from api.nouns import NOUNS
@@ -205,6 +206,33 @@ def leaderboard(
     with connect(url, None) as client:
         body = client.get("/v1/leaderboard", protocol=protocol, suite=suite)
     print_json(body) if as_json else console.print(leaderboard_table(body))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Recipe: name, fingerprint or id.")],
+    b: Annotated[str, typer.Argument(help="The recipe to compare it with.")],
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    tolerance: Annotated[float | None, typer.Option(min=0, help="Regret one can live with, reference units.")] = None,
+    seed_limit: Annotated[int, typer.Option(min=2, help="Most seeds a recipe that one would pay for.")] = 5,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+) -> None:
+    """Which of two recipes, and how sure: differences, target scale, cost, verdict."""
+    question = {
+        "a": a,
+        "b": b,
+        "protocol": protocol,
+        "suite": suite,
+        "reference_set": reference_set,
+        "tolerance": tolerance,
+        "seed_limit": seed_limit,
+    }
+    with connect(url, None) as client:
+        body = client.get("/v1/compare", **question)
+    print_json(body) if as_json else console.print(decision_card(body))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import errors, openapi
 from api.agreement.endpoints import router as agreement
+from api.compare.endpoints import router as compare
 from api.corpora.endpoints import router as corpora
 from api.dashboard.endpoints import STATIC
 from api.dashboard.endpoints import router as dashboard
@@ -40,6 +41,7 @@ NOUNS = (
     references,
     leaderboard,
     agreement,
+    compare,
     schedules,
     keys,
 )

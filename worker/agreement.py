@@ -121,6 +121,12 @@ def _newest(session: Session, protocol_id: str, suite_id: str, reference_set: st
     return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id).limit(1)).first()
 
 
+def find_agreement(session: Session, leaderboard: Leaderboard, reference_set: str | None) -> dict[str, Any] | None:
+    """What the newest comparison of this ranking with a set (or any) says; None if there is none."""
+    row = _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
+    return None if row is None else row.body
+
+
 def read_agreement(
     session: Session, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
 ) -> dict[str, Any]:

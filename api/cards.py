@@ -1,0 +1,63 @@
+"""The decision card for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from api.dashboard import formats
+
+Body = Mapping[str, Any]
+
+
+def decision_card(body: Body) -> Table:
+    """A minus B on the suite, on new text and on each set; what is expected at target scale and the verdict below."""
+    a, b = body["a"]["recipe"]["name"], body["b"]["recipe"]["name"]
+    protocol, suite = body["protocol"], body["suite"]
+    table = Table(
+        title=Text(f"{a} against {b}: {protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"),
+        caption=Text("\n".join(_notes(body))),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="none",
+    )
+    table.add_column("Bits per byte", overflow="fold")
+    table.add_column("A − B", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("P(A better)", justify="right")
+    table.add_row(*_cells("this suite", body["difference"]), style="bold")
+    table.add_row(*_cells("new text of its kind", body["difference_on_new_text"]))
+    for name, part in body["sets"].items():
+        table.add_row(*_cells(f"  {name}", part))
+    return table
+
+
+def _cells(name: str, part: Body) -> list[str | Text]:
+    low, high = part["low"], part["high"]
+    shown = formats.MISSING if low is None or high is None else escape(formats.interval(low, high, 4))
+    return [Text(name), formats.number(part["difference"], 4), shown, formats.probability(part["p_better"])]
+
+
+def _notes(body: Body) -> list[str]:
+    sides = [body["a"], body["b"]]
+    notes = [f"A is {sides[0]['recipe']['name']}, B is {sides[1]['recipe']['name']}; lower is better."]
+    notes += [_cost(side) for side in sides]
+    target = body["target"]
+    if target is not None and target["refusal"] is not None:
+        notes.append(f"At target scale: {target['refusal']}")
+    elif target is not None:
+        chance = formats.probability(target["p_better"])
+        notes.append(f"At target scale ({target['reference_set']}, {target['n']} calibrants): P(A better) {chance}.")
+    verdict = body["verdict"]
+    notes.append(f"Verdict: {verdict['verdict']}. {verdict['reason']}")
+    return notes
+
+
+def _cost(side: Body) -> str:
+    cost, reference = side["cost"], side["reference"]
+    known = "" if reference is None else f"; reference {formats.number(reference['value'], 4)} ({reference['label']})"
+    seconds = f"{cost['device_seconds']:,.0f} device-seconds"
+    return f"{side['recipe']['name']}: {side['seeds']} seeds, {seconds}, {cost['flops']:.2g} FLOPs{known}."

@@ -1,0 +1,207 @@
+"""The decision card: two recipes of one ranking side by side, what is known of them at target scale, and a verdict."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from proxy.errors import ConflictError, InvalidInputError
+from proxy.protocols import Protocol as ProtocolSpec
+from worker.agreement import find_agreement
+from worker.leaderboards import (
+    RecipeResults,
+    describe_protocol,
+    describe_recipe,
+    describe_suite,
+    find_leaderboard,
+    gather_evidence,
+    results_with_losses,
+)
+from worker.recipes import find_recipe
+from worker.settings import Settings
+from worker.store.models import Protocol, Recipe, Run, Suite
+
+if TYPE_CHECKING:
+    from proxy.ranking.comparison import PairComparison
+    from proxy.ranking.targets import Calibrant, TargetChance
+    from proxy.ranking.verdicts import Decision
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Which of `a` and `b`? None: of the newest ranking, and the newest references it was compared with.
+
+    `tolerance`: an average regret one can live with, in the reference's unit; None for none.
+    """
+
+    a: str
+    b: str
+    protocol: str | None = None
+    suite: str | None = None
+    reference_set: str | None = None
+    tolerance: float | None = None
+    seed_limit: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """One of the two recipes: its results, and its reference where it has one."""
+
+    results: RecipeResults
+    reference: Body | None
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.results.recipe
+
+    @property
+    def score(self) -> float:
+        return sum(score.score for _, score in self.results.scored) / len(self.results.scored)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.results.scored)
+
+
+def compare_recipes(session: Session, settings: Settings, question: Question) -> dict[str, Any]:
+    """The card. InvalidInputError for unknown or equal recipes, ConflictError for one without sound evidence there,
+    NotFoundError while nothing is ranked."""
+    from proxy.ranking.comparison import compare_pair
+
+    recipes = (find_recipe(session, question.a, "a"), find_recipe(session, question.b, "b"))
+    if recipes[0].id == recipes[1].id:
+        raise InvalidInputError.at("b", question.b, f"is the same recipe as {question.a!r}")
+    ranking = find_leaderboard(session, question.protocol, question.suite)
+    protocol, suite = session.get_one(Protocol, ranking.protocol_id), session.get_one(Suite, ranking.suite_id)
+    results = [part for part in results_with_losses(session, settings, protocol, suite) if not part.is_broken()]
+    agreement = find_agreement(session, ranking, question.reference_set)
+    sides = tuple(_side(results, recipe, protocol, agreement) for recipe in recipes)
+    pair = compare_pair(gather_evidence(settings, suite, results), recipes[0].id, recipes[1].id)
+    chance = _at_target(agreement, results, sides, pair)
+    decision = _judge(sides, pair, chance, question, agreement)
+    return {
+        "protocol": describe_protocol(protocol),
+        "suite": describe_suite(suite),
+        "a": _shown(sides[0], protocol),
+        "b": _shown(sides[1], protocol),
+        "difference": asdict(pair.fixed),
+        "difference_on_new_text": asdict(pair.random),
+        "sets": {name: asdict(part) for name, part in pair.by_set.items()},
+        "target": _target(agreement, chance),
+        "verdict": asdict(decision),
+    }
+
+
+def _side(results: Sequence[RecipeResults], recipe: Recipe, protocol: Protocol, agreement: Body | None) -> _Side:
+    points = agreement["points"] if agreement else ()
+    reference = next((point for point in points if point["recipe_id"] == recipe.id), None)
+    for part in results:
+        if part.recipe.id == recipe.id:
+            return _Side(results=part, reference=reference)
+    raise ConflictError(
+        f"recipe {recipe.name} has no sound run under protocol {protocol.name}@{protocol.version} and this suite yet"
+    )
+
+
+def _at_target(
+    agreement: Body | None, results: Sequence[RecipeResults], sides: Sequence[_Side], pair: "PairComparison"
+) -> "TargetChance | None":
+    """None where there is no reference at all."""
+    from proxy.ranking.targets import Candidate, predict_at_target
+
+    if agreement is None:
+        return None
+    candidates = [
+        Candidate(
+            recipe=side.recipe.name,
+            proxy=side.score,
+            seed_variance=None if pair.run_variances is None else pair.run_variances[place] / side.seeds,
+            seeds=side.seeds,
+            axis=_axis(side.recipe),
+        )
+        for place, side in enumerate(sides)
+    ]
+    calibrants = _calibrants(agreement, results)
+    return predict_at_target(
+        calibrants, candidates[0], candidates[1], "lower" if agreement["direction"] == "lower" else "higher"
+    )
+
+
+def _calibrants(agreement: Body, results: Sequence[RecipeResults]) -> "list[Calibrant]":
+    from proxy.ranking.targets import Calibrant
+
+    own = {part.recipe.id: part for part in results}
+    return [
+        Calibrant(
+            recipe=own[point["recipe_id"]].recipe.name,
+            proxy=point["proxy"],
+            reference=point["reference"],
+            axis=_axis(own[point["recipe_id"]].recipe),
+            seeds=len(own[point["recipe_id"]].scored),
+        )
+        for point in agreement["points"]
+        if point["recipe_id"] in own
+    ]
+
+
+def _judge(
+    sides: Sequence[_Side],
+    pair: "PairComparison",
+    chance: "TargetChance | None",
+    question: Question,
+    agreement: Body | None,
+) -> "Decision":
+    from proxy.ranking.verdicts import ProxyDifference, Stakes, judge
+
+    difference = ProxyDifference(
+        a=sides[0].recipe.name,
+        b=sides[1].recipe.name,
+        difference=pair.fixed.difference,
+        standard_error=pair.fixed.standard_error,
+        degrees=pair.fixed.degrees,
+        seeds=(sides[0].seeds, sides[1].seeds),
+        run_variances=pair.run_variances,
+    )
+    unit = (agreement or {}).get("unit") or "units of the reference"
+    return judge(difference, chance, Stakes(tolerance=question.tolerance, seed_limit=question.seed_limit, unit=unit))
+
+
+def _axis(recipe: Recipe) -> str | None:
+    axis = recipe.spec.get("tags", {}).get("axis")
+    return None if axis is None else str(axis)
+
+
+def _target(agreement: Body | None, chance: "TargetChance | None") -> dict[str, Any] | None:
+    """The prediction and what it rests on; None where no recipe of this ranking has a reference."""
+    if agreement is None or chance is None:
+        return None
+    named = ("reference_set", "metric", "direction", "unit")
+    return {**{name: agreement[name] for name in named}, **asdict(chance)}
+
+
+def _shown(side: _Side, protocol: Protocol) -> dict[str, Any]:
+    """A recipe, its mean score over seeds, its reference where it has one, and what its runs cost."""
+    runs = [run for run, _ in side.results.scored]
+    reference = side.reference
+    return {
+        "recipe": describe_recipe(side.recipe),
+        "score": side.score,
+        "seeds": side.seeds,
+        "reference": None if reference is None else {"value": reference["reference"], "label": reference["label"]},
+        "cost": cost_of([*runs, *side.results.failed], protocol),
+    }
+
+
+def cost_of(runs: Sequence[Run], protocol: Protocol) -> dict[str, float]:
+    """Device-seconds of training steps and training FLOPs (product definition) of the runs, finished or not."""
+    spec = ProtocolSpec.model_validate(protocol.spec)
+    done = [run.result for run in runs if run.result]
+    return {
+        "runs": len(runs),
+        "tokens": sum(result["tokens"] for result in done),
+        "device_seconds": sum(result["seconds"] for result in done),
+        "flops": sum(spec.training_flops() * result["tokens"] / spec.token_budget for result in done),
+    }
