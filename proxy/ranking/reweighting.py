@@ -102,9 +102,10 @@ class Reweightings:
         return rounded_R
 
     def _resolved(self, difference_RR: Float64Array, weights_K: Float64Array) -> BoolArray:
-        if self.noise is None:
-            return difference_RR != 0
-        is_resolved_RR: BoolArray = np.abs(difference_RR) > self.critical * self.noise.standard_errors(weights_K)
+        least: Float64Array | float = 0.0
+        if self.noise is not None:
+            least = self.critical * self.noise.standard_errors(weights_K)
+        is_resolved_RR: BoolArray = np.abs(difference_RR) > least
         return is_resolved_RR
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proxy.ranking.evidence import Evidence, Float64Array, bits_per_byte
+from proxy.ranking.evidence import Digest, Evidence, Float64Array, bits_per_byte
 from proxy.ranking.seeds import NO_NOISE
 
 
@@ -31,13 +31,13 @@ class SetNoise:
         return errors_RR
 
 
-def mean_set_scores(evidence: Evidence) -> Float64Array:
+def mean_set_scores(evidence: Evidence | Digest) -> Float64Array:
     """Each recipe's mean over its own seeds, sets in the suite's order: float64[R, K]."""
     by_set = bits_per_byte(evidence)
     return np.column_stack([np.nanmean(by_set[part.name], axis=1) for part in evidence.sets])
 
 
-def estimate_set_noise(evidence: Evidence) -> SetNoise | None:
+def estimate_set_noise(evidence: Evidence | Digest) -> SetNoise | None:
     """None where nothing shows the noise: no second seed, one recipe, or seeds without any effect."""
     by_set = bits_per_byte(evidence)
     scores_RTK = np.stack([by_set[part.name] for part in evidence.sets], axis=-1)
