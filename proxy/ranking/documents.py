@@ -1,123 +1,150 @@
 """Document noise: how far scores and differences would move on other text of the same kind.
 
-Bits per byte is a ratio, so its variance comes from linearised influences, (nats_d / ln 2 − BPB · bytes_d) / Σ bytes,
-summed in clusters (documents of one source are not independent), clusters nested in sets, with the factor m / (m − 1)
-for a set of m clusters. Assumed: sets are fixed, clusters a random sample of their set's kind. Broken by few clusters
-or one that holds most of the text.
+Influences of clusters (digests.py), clusters nested in sets. Assumed: sets are fixed, clusters a random sample of their
+set's kind. Broken by few clusters or one that holds most of the text.
 
 Means over a recipe's seeds still hold 1/S of the seed × document noise, and so does the seed variance: `double` is
 what both count.
 
-Axes: R recipes, K sets, N trained cells, C clusters. Unit: bits per byte squared.
+Each score's own noise comes from a digest. That of pairs needs all clusters of all recipes and O(R² C) work: it is
+computed a set and a seed at a time, and only where an interval of a difference includes new documents.
+
+Axes: R recipes, K sets, S seeds of one recipe, C clusters. Unit: bits per byte squared.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from proxy.ranking.evidence import Evidence, Float64Array, Int64Array, SetEvidence
+from proxy.ranking.digests import ClusteredSet, cluster_set
+from proxy.ranking.evidence import Digest, Evidence, Float64Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentNoise:
-    """Variances of each recipe's mean score (R) and of each pair's difference (RR)."""
+    """Variances of each recipe's mean score."""
 
     own_R: Float64Array
     own_degrees_R: Float64Array
     own_double_R: Float64Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairNoise:
+    """Variances of each pair's difference."""
+
     pair_RR: Float64Array
     pair_degrees_RR: Float64Array
     pair_double_RR: Float64Array
     covariance_RR: Float64Array  # of the recipes' scores around what they have in common
 
 
-def sets_of_one_cluster(evidence: Evidence) -> list[str]:
+def sets_of_one_cluster(evidence: Evidence | Digest) -> list[str]:
     """Sets whose document noise cannot be estimated."""
-    return [part.name for part in evidence.sets if len(np.unique(part.clusters)) < 2]
+    if isinstance(evidence, Digest):
+        return [part.name for part in evidence.sets if part.clusters < 2]
+    return [part.name for part in evidence.sets if (part.clusters == part.clusters[0]).all()]
 
 
-def estimate_document_noise(evidence: Evidence) -> DocumentNoise | None:
+def estimate_document_noise(digest: Digest) -> DocumentNoise | None:
     """None where some set has a single cluster."""
+    if sets_of_one_cluster(digest):
+        return None
+    noise = _SatterthwaiteSum()
+    double_R = np.zeros(len(digest.recipes))
+    seeds_R = np.array([len(entry.seeds) for entry in digest.recipes], dtype=np.float64)
+    for part in digest.sets:
+        square = part.share**2
+        own_R = np.array([entry.document_variances[part.name] for entry in digest.recipes])
+        distance_R = np.array([entry.seed_by_document[part.name] for entry in digest.recipes])
+        noise.add(square * own_R, part.clusters - 1.0)
+        double_R += square * distance_R / np.maximum(seeds_R * (seeds_R - 1), 1)
+    return DocumentNoise(own_R=noise.total, own_degrees_R=noise.degrees, own_double_R=double_R)
+
+
+def estimate_pair_noise(evidence: Evidence) -> PairNoise | None:
+    """None where some set has a single cluster. Holds one set's clusters of all recipes twice in memory."""
     if sets_of_one_cluster(evidence):
         return None
-    cells = np.array(list(evidence.cells()), dtype=np.int64)
-    own_KR, pair_KRR, clusters, doubles = [], [], [], []
-    gram_RR = np.zeros((len(evidence.recipes), len(evidence.recipes)))
-    for part in evidence.sets:
-        influence_NC = _cluster_influences(evidence, part, cells)
-        mean_RC = _recipe_means(influence_NC, cells[:, 0])
-        own_KR.append((mean_RC**2).sum(axis=1))
-        apart_RC = mean_RC - mean_RC.mean(axis=0)  # cancels in pairs, and keeps their digits
-        gram_RR += apart_RC @ apart_RC.T
-        pair_KRR.append(_squared_distances(apart_RC))
-        clusters.append(influence_NC.shape[1])
-        doubles.append(_double_counted(influence_NC - mean_RC[cells[:, 0]], cells))
-    degrees_K = np.array(clusters) - 1.0
-    return DocumentNoise(
-        own_R=np.sum(own_KR, axis=0),
-        own_degrees_R=_satterthwaite(np.array(own_KR), degrees_K),
-        own_double_R=np.sum([own for own, _ in doubles], axis=0),
-        pair_RR=np.sum(pair_KRR, axis=0),
-        pair_degrees_RR=_satterthwaite(np.array(pair_KRR), degrees_K),
-        pair_double_RR=np.sum([pair for _, pair in doubles], axis=0),
+    recipes = len(evidence.recipes)
+    noise = _SatterthwaiteSum()
+    gram_RR, squares_RR = np.zeros((recipes, recipes)), np.zeros((recipes, recipes))
+    for part in map(cluster_set, evidence.sets):
+        mean_RC = np.stack([_influences(evidence, part, index).mean(axis=0) for index in range(recipes)])
+        _add_seed_distances(squares_RR, evidence, part, mean_RC)
+        mean_RC -= mean_RC.mean(axis=0)  # cancels in pairs, and keeps their digits
+        part_RR = mean_RC @ mean_RC.T
+        gram_RR += part_RR
+        noise.add(_squared_distances(part_RR), part.clusters - 1.0)
+    return PairNoise(
+        pair_RR=noise.total,
+        pair_degrees_RR=noise.degrees,
+        pair_double_RR=_double_counted(squares_RR, evidence),
         covariance_RR=gram_RR,
     )
 
 
-def _cluster_influences(evidence: Evidence, part: SetEvidence, cells: Int64Array) -> Float64Array:
-    """What each cluster adds to each cell's suite score beyond its share of the text; rows sum to zero."""
-    nats_ND = np.stack([evidence.recipes[recipe].nats[part.name][row] for recipe, _, row in cells])
-    order = np.argsort(part.clusters, kind="stable")
-    starts = np.flatnonzero(np.diff(part.clusters[order], prepend=part.clusters[order[0]] - 1))
-    nats_NC = np.add.reduceat(nats_ND[:, order], starts, axis=1)
-    bytes_C = np.add.reduceat(part.text_bytes[order].astype(np.float64), starts)
-    rate_N1 = nats_NC.sum(axis=1, keepdims=True) / bytes_C.sum()
-    finite_sample = math.sqrt(len(starts) / (len(starts) - 1))
-    influence_NC: Float64Array = part.share / (math.log(2) * bytes_C.sum()) * (nats_NC - rate_N1 * bytes_C)
-    return influence_NC * finite_sample
+def _influences(evidence: Evidence, part: ClusteredSet, recipe: int, rows: Sequence[int] | None = None) -> Float64Array:
+    """On the suite's score (S, C), of the given seeds of one recipe."""
+    nats_SD = evidence.recipes[recipe].nats[part.name]
+    return part.share * part.influences(nats_SD if rows is None else nats_SD[rows])
 
 
-def _recipe_means(values_NC: Float64Array, recipe_N: Int64Array) -> Float64Array:
-    """Cells come recipe by recipe."""
-    starts = np.flatnonzero(np.diff(recipe_N, prepend=-1))
-    counts = np.diff(starts, append=len(recipe_N))
-    means_RC: Float64Array = np.add.reduceat(values_NC, starts, axis=0) / counts[:, None]
-    return means_RC
+def _add_seed_distances(
+    squares_RR: Float64Array, evidence: Evidence, part: ClusteredSet, mean_RC: Float64Array
+) -> None:
+    """Adds, seed by seed, the squared distances of the recipes' influences around their own means."""
+    for seed in evidence.seeds:
+        here = [index for index, entry in enumerate(evidence.recipes) if seed in entry.seeds]
+        apart_HC = np.empty((len(here), part.clusters))
+        for place, index in enumerate(here):
+            row = evidence.recipes[index].seeds.index(seed)
+            apart_HC[place] = _influences(evidence, part, index, [row])[0] - mean_RC[index]
+        squares_RR[np.ix_(here, here)] += _squared_distances(apart_HC @ apart_HC.T)
 
 
-def _squared_distances(points_RC: Float64Array) -> Float64Array:
-    gram_RR = points_RC @ points_RC.T
+def _squared_distances(gram_RR: Float64Array) -> Float64Array:
     size_R = np.diag(gram_RR)
     return np.maximum(size_R[:, None] + size_R[None, :] - 2 * gram_RR, 0.0)
 
 
-def _double_counted(apart_NC: Float64Array, cells: Int64Array) -> tuple[Float64Array, Float64Array]:
-    """Seed × document noise in each recipe's mean and in each pair's difference.
+def _double_counted(squares_RR: Float64Array, evidence: Evidence) -> Float64Array:
+    """Seed × document noise in each pair's difference.
 
-    Pairs use the seeds that both have, differenced first: what a seed does to a document under every recipe cancels.
-    A recipe of one seed shows none: zero, which leaves the interval a little too wide.
+    From the seeds that both have, differenced first: what a seed does to a document under every recipe cancels. A pair
+    that shares one seed shows none: zero, which leaves the interval a little too wide.
     """
-    recipe_N, seed_N = cells[:, 0], cells[:, 1]
-    recipes = int(recipe_N.max()) + 1
-    count_R = np.bincount(recipe_N, minlength=recipes).astype(np.float64)
-    squares_R = np.bincount(recipe_N, weights=(apart_NC**2).sum(axis=1), minlength=recipes)
-    own_R = squares_R.astype(np.float64) / np.maximum(count_R * (count_R - 1), 1)
-    squares_RR, shared_RR = np.zeros((recipes, recipes)), np.zeros((recipes, recipes))
-    for seed in np.unique(seed_N):
-        here = np.flatnonzero(seed_N == seed)
-        block = np.ix_(recipe_N[here], recipe_N[here])
-        squares_RR[block] += _squared_distances(apart_NC[here])
-        shared_RR[block] += 1
+    trained_RT = np.array([[seed in entry.seeds for seed in evidence.seeds] for entry in evidence.recipes], dtype=float)
+    count_R = trained_RT.sum(axis=1)
+    shared_RR = trained_RT @ trained_RT.T
     mean_inverse_RR = (1 / count_R[:, None] + 1 / count_R[None, :]) / 2
     informative_RR = np.maximum(shared_RR * (1 - mean_inverse_RR), 1e-300)
-    pair_RR = np.where(shared_RR > 1, squares_RR / informative_RR * mean_inverse_RR, 0.0)
-    return own_R, pair_RR
+    double_RR: Float64Array = np.where(shared_RR > 1, squares_RR / informative_RR * mean_inverse_RR, 0.0)
+    return double_RR
 
 
-def _satterthwaite(variance_K: Float64Array, degrees_K: Float64Array) -> Float64Array:
-    """Degrees of freedom of a sum of independent variances over the first axis; all sets' together where it is zero."""
-    degrees = degrees_K.reshape(-1, *[1] * (variance_K.ndim - 1))
-    total, weighted = variance_K.sum(axis=0), (variance_K**2 / degrees).sum(axis=0)
-    result: Float64Array = np.where(weighted > 0, total**2 / np.maximum(weighted, 1e-300), degrees_K.sum())
-    return result
+class _SatterthwaiteSum:
+    """A sum of independent variances, one a set, and its degrees of freedom; all sets' together where it is zero."""
+
+    def __init__(self) -> None:
+        self._total: Float64Array = np.zeros(())
+        self._weighted: Float64Array = np.zeros(())
+        self._degrees = 0.0
+
+    def add(self, variance: Float64Array, degrees: float) -> None:
+        """One set's."""
+        self._total = self._total + variance
+        self._weighted = self._weighted + variance**2 / degrees
+        self._degrees += degrees
+
+    @property
+    def total(self) -> Float64Array:
+        """The sum."""
+        return self._total
+
+    @property
+    def degrees(self) -> Float64Array:
+        """(Σ v)² / Σ (v² / ν)."""
+        ratio: Float64Array = self._total**2 / np.maximum(self._weighted, 1e-300)
+        return np.where(self._weighted > 0, ratio, self._degrees)

@@ -1,11 +1,14 @@
 """What a ranking is computed from: the losses of every validation document under every recipe and seed.
 
+`Evidence` holds them all. `Digest` holds the few numbers that ranking inside one suite needs of them (digests.py makes
+it), so that a leaderboard of a thousand recipes is updated without reading a thousand recipes' documents again.
+
 Axes: R recipes, T distinct seeds of all recipes together, S seeds of one recipe, K sets, D documents of one set.
 Units: nats summed over a document's tokens; UTF-8 bytes of its text; scores in bits per byte, lower is better.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +47,30 @@ class RecipeEvidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetDigest:
+    """One validation set without its documents: its normalised weight and how many clusters it has."""
+
+    name: str
+    share: float
+    clusters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeDigest:
+    """One recipe's scores and document noise on each set, independent of the sets' shares and of other recipes.
+
+    `scores`: bits per byte under each seed (S). `document_variances`: of the mean over seeds, bits per byte squared.
+    `seed_by_document`: squared distance of the seeds' influences from their mean. Both zero for a set of one cluster.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    scores: Mapping[str, Float64Array]
+    document_variances: Mapping[str, float]
+    seed_by_document: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnchorNoise:
     """Seed variance (bits per byte squared) of a protocol's anchor recipes, pooled with what the recipes show."""
 
@@ -71,27 +98,56 @@ class Evidence:
     @property
     def seeds(self) -> tuple[int, ...]:
         """All seeds that any recipe has, ascending: the axis T."""
-        return tuple(sorted({seed for entry in self.recipes for seed in entry.seeds}))
+        return _distinct_seeds(self.recipes)
 
-    def cells(self) -> Iterator[tuple[int, int, int]]:
-        """Every (recipe index, index on the axis T, row of the recipe's arrays) that was trained."""
-        column = {seed: index for index, seed in enumerate(self.seeds)}
-        for index, entry in enumerate(self.recipes):
-            for row, seed in enumerate(entry.seeds):
-                yield index, column[seed], row
+    def scores_of(self, recipe: int) -> dict[str, Float64Array]:
+        """One recipe's bits per byte on each set under its seeds (S)."""
+        return {part.name: score_set(part, self.recipes[recipe]) for part in self.sets}
 
 
-def bits_per_byte(evidence: Evidence) -> dict[str, Float64Array]:
+@dataclass(frozen=True, kw_only=True)
+class Digest:
+    """Everything that ranks inside one suite version and score intervals need. Made of checked evidence."""
+
+    sets: tuple[SetDigest, ...]
+    recipes: tuple[RecipeDigest, ...]
+    anchors: AnchorNoise | None = None
+
+    def __post_init__(self) -> None:
+        _check_shares(self.sets)
+        _check_anchors(self.anchors)
+        _check_names([entry.recipe for entry in self.recipes])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds that any recipe has, ascending: the axis T."""
+        return _distinct_seeds(self.recipes)
+
+    def scores_of(self, recipe: int) -> Mapping[str, Float64Array]:
+        """One recipe's bits per byte on each set under its seeds (S)."""
+        return self.recipes[recipe].scores
+
+
+def score_set(part: SetEvidence, entry: RecipeEvidence) -> Float64Array:
+    """Bits per byte on one set under each of the recipe's seeds (S)."""
+    scores_S: Float64Array = entry.nats[part.name].sum(axis=1) / (math.log(2) * float(part.text_bytes.sum()))
+    return scores_S
+
+
+def bits_per_byte(evidence: Evidence | Digest) -> dict[str, Float64Array]:
     """Each set's score by its name: float64[R, T], NaN where a recipe lacks the seed."""
-    scores = {part.name: np.full((len(evidence.recipes), len(evidence.seeds)), np.nan) for part in evidence.sets}
-    for part in evidence.sets:
-        scale = math.log(2) * float(part.text_bytes.sum())
-        for recipe, seed, row in evidence.cells():
-            scores[part.name][recipe, seed] = evidence.recipes[recipe].nats[part.name][row].sum() / scale
+    column = {seed: index for index, seed in enumerate(evidence.seeds)}
+    recipes: Sequence[RecipeEvidence | RecipeDigest] = evidence.recipes
+    scores = {part.name: np.full((len(recipes), len(column)), np.nan) for part in evidence.sets}
+    for index, entry in enumerate(recipes):
+        columns = [column[seed] for seed in entry.seeds]
+        by_set = evidence.scores_of(index)
+        for part in evidence.sets:
+            scores[part.name][index, columns] = by_set[part.name]
     return scores
 
 
-def suite_scores(evidence: Evidence) -> Float64Array:
+def suite_scores(evidence: Evidence | Digest) -> Float64Array:
     """The suite's score, the weighted mean over its sets: float64[R, T], NaN where a recipe lacks the seed."""
     by_set = bits_per_byte(evidence)
     total = np.zeros((len(evidence.recipes), len(evidence.seeds)))
@@ -100,7 +156,17 @@ def suite_scores(evidence: Evidence) -> Float64Array:
     return total
 
 
+def _distinct_seeds(recipes: Sequence[RecipeEvidence | RecipeDigest]) -> tuple[int, ...]:
+    return tuple(sorted({seed for entry in recipes for seed in entry.seeds}))
+
+
 def _check_sets(sets: tuple[SetEvidence, ...]) -> None:
+    _check_shares(sets)
+    for part in sets:
+        _check_documents(part)
+
+
+def _check_shares(sets: Sequence[SetEvidence | SetDigest]) -> None:
     if not sets:
         raise InvalidInputError.at("/sets", [], "a ranking needs at least one validation set")
     names = [part.name for part in sets]
@@ -109,8 +175,6 @@ def _check_sets(sets: tuple[SetEvidence, ...]) -> None:
     shares = [part.share for part in sets]
     if not all(share > 0 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise InvalidInputError.at("/sets", shares, "shares must be positive and sum to 1")
-    for part in sets:
-        _check_documents(part)
 
 
 def _check_documents(part: SetEvidence) -> None:

@@ -19,33 +19,45 @@ def compact_letters(is_resolved_RR: BoolArray) -> list[str]:
     """One string a recipe; recipes are given in order, best first, and `a` belongs to the best."""
     is_tied_RR = ~is_resolved_RR
     np.fill_diagonal(is_tied_RR, True)
-    letters = [""] * len(is_tied_RR)
+    letters: list[list[str]] = [[] for _ in is_tied_RR]
     for index, members in enumerate(_groups(is_tied_RR)):
-        for member in members:
-            letters[member] += _symbol(index)
-    return letters
+        symbol = _symbol(index)
+        for member in _members(members):
+            letters[member].append(symbol)
+    return ["".join(symbols) for symbols in letters]
 
 
-def _groups(is_tied_RR: BoolArray) -> list[list[int]]:
-    groups: list[list[int]] = []
-    is_covered_RR = np.zeros_like(is_tied_RR)
-    for first in range(len(is_tied_RR)):
-        while (open_partners := np.flatnonzero(is_tied_RR[first] & ~is_covered_RR[first])).size:
-            group = _grow(is_tied_RR, first, int(open_partners[-1]))
-            is_covered_RR[np.ix_(group, group)] = True
+def _groups(is_tied_RR: BoolArray) -> list[int]:
+    """Each as an integer whose bit i says that recipe i belongs to it: a thousand recipes make many groups."""
+    ties = [_bits(row) for row in is_tied_RR]
+    covered = [0] * len(ties)
+    groups = []
+    for first, tied in enumerate(ties):
+        while open_partners := tied & ~covered[first]:
+            group = _grow(ties, first, open_partners.bit_length() - 1)
+            for member in _members(group):
+                covered[member] |= group
             groups.append(group)
     return groups
 
 
-def _grow(is_tied_RR: BoolArray, first: int, last: int) -> list[int]:
+def _grow(ties: list[int], first: int, last: int) -> int:
     """The largest set around a tied pair that taking recipes in order of rank gives."""
-    members = {first, last}
-    candidates_R = is_tied_RR[first] & is_tied_RR[last]
-    for candidate in range(len(is_tied_RR)):
-        if candidates_R[candidate]:
-            members.add(candidate)
-            candidates_R &= is_tied_RR[candidate]
-    return sorted(members)
+    group = (1 << first) | (1 << last)
+    candidates = ties[first] & ties[last]
+    while candidates:
+        candidate = candidates & -candidates
+        group |= candidate
+        candidates &= ties[candidate.bit_length() - 1] & ~candidate
+    return group
+
+
+def _bits(flags: BoolArray) -> int:
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
+
+
+def _members(group: int) -> list[int]:
+    return [index for index, digit in enumerate(reversed(f"{group:b}")) if digit == "1"]
 
 
 def _symbol(index: int) -> str:

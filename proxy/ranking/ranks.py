@@ -10,26 +10,28 @@ Axes: R recipes. Scores in bits per byte, lower is better.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from proxy.errors import InvalidInputError
 from proxy.ranking.best import BestChances, chances_of_being_best
-from proxy.ranking.documents import sets_of_one_cluster
-from proxy.ranking.evidence import BoolArray, Evidence, Float64Array, bits_per_byte
+from proxy.ranking.digests import digest_evidence
+from proxy.ranking.documents import estimate_pair_noise, sets_of_one_cluster
+from proxy.ranking.evidence import BoolArray, Digest, Evidence, Float64Array, bits_per_byte
 from proxy.ranking.letters import compact_letters
 from proxy.ranking.seeds import noise_differs
+from proxy.ranking.studentized_range import studentized_range
 from proxy.ranking.uncertainty import (
     Documents,
     NoiseModel,
     half_widths,
-    measure_noise,
     noise_covariance,
+    noise_of_digest,
     spread_of_differences,
     spread_of_scores,
 )
 
-LADDER = 1.25  # a critical value takes 0.1 s: many degrees of freedom are interpolated between rungs of this ratio
+LADDER = 1.25  # a million pairs' degrees of freedom are interpolated between rungs of this ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class Claims:
 
 
 def rank_recipes(
-    evidence: Evidence,
+    evidence: Evidence | Digest,
     *,
     rng: np.random.Generator,
     documents: Documents = "fixed",
@@ -79,24 +81,25 @@ def rank_recipes(
 ) -> Ranking:
     """Ranks all recipes of one protocol and suite. Equal scores get equal ranks.
 
-    `documents` is the estimand of ranks and P(best), `score_documents` that of the score intervals.
+    `documents` is the estimand of ranks and P(best), `score_documents` that of the score intervals. A digest is enough
+    where `documents` is fixed, which also costs least: no pair of recipes is compared document by document.
     """
     if not evidence.recipes:
         return Ranking(entries=[], warnings=["There is no recipe to rank."])
-    noise = measure_noise(evidence)
+    digest, noise = _measure(evidence, documents)
     claims = _claim(noise, documents, level, rng)
     low_R, high_R = _score_intervals(noise, score_documents, level)
     columns = _Columns(
         claims=claims,
         score_low_R=low_R,
         score_high_R=high_R,
-        set_scores={name: np.nanmean(scores, axis=1) for name, scores in bits_per_byte(evidence).items()},
+        set_scores={name: np.nanmean(scores, axis=1) for name, scores in bits_per_byte(digest).items()},
     )
-    order = _order(evidence, noise.mean_R)
+    order = _order(digest, noise.mean_R)
     letters = _letters(claims.is_better_RR, order)
-    entries = [_entry(evidence, noise, columns, index, text) for index, text in zip(order, letters, strict=True)]
+    entries = [_entry(digest, noise, columns, index, text) for index, text in zip(order, letters, strict=True)]
     needs_documents = "random" in (documents, score_documents)
-    return Ranking(entries=entries, warnings=_warnings(evidence, noise, rng, needs_documents=needs_documents))
+    return Ranking(entries=entries, warnings=_warnings(digest, noise, rng, needs_documents=needs_documents))
 
 
 def resolve_pairs(
@@ -120,19 +123,12 @@ def critical_ranges(level: float, recipes: int, degrees: Float64Array) -> Float6
     """
     distinct = np.unique(degrees)
     if len(distinct) == 1:
-        return np.full(degrees.shape, _critical_range(level, recipes, float(distinct[0])))
+        return np.full(degrees.shape, studentized_range(level, recipes, float(distinct[0])))
     first, last = (math.floor(math.log(value, LADDER)) for value in (distinct[0], distinct[-1]))
     rungs = np.array([max(LADDER**power, 1.0) for power in range(first, last + 2)])
-    values = np.log([_critical_range(level, recipes, float(rung)) for rung in rungs])
+    values = np.log([studentized_range(level, recipes, float(rung)) for rung in rungs])
     interpolated: Float64Array = np.exp(np.interp(1 / degrees, 1 / rungs[::-1], values[::-1]))
     return interpolated
-
-
-@lru_cache(maxsize=512)
-def _critical_range(level: float, recipes: int, degrees: float) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(level, recipes, degrees))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +137,16 @@ class _Columns:
     score_low_R: Float64Array | None
     score_high_R: Float64Array | None
     set_scores: dict[str, Float64Array]
+
+
+def _measure(evidence: Evidence | Digest, documents: Documents) -> tuple[Digest, NoiseModel]:
+    """Pairs are compared document by document only where ranks are to hold on new documents."""
+    if isinstance(evidence, Evidence):
+        digest = digest_evidence(evidence)
+        return digest, noise_of_digest(digest, estimate_pair_noise(evidence) if documents == "random" else None)
+    if documents == "random":
+        raise InvalidInputError.at("/documents", documents, "ranks on new documents need the losses of each document")
+    return evidence, noise_of_digest(evidence)
 
 
 def _claim(noise: NoiseModel, documents: Documents, level: float, rng: np.random.Generator) -> Claims:
@@ -165,9 +171,9 @@ def _score_intervals(
     return noise.mean_R - width_R, noise.mean_R + width_R
 
 
-def _order(evidence: Evidence, mean_R: Float64Array) -> list[int]:
+def _order(digest: Digest, mean_R: Float64Array) -> list[int]:
     """Best first; equal scores by name, so that the same evidence always reads the same."""
-    return sorted(range(len(mean_R)), key=lambda index: (mean_R[index], evidence.recipes[index].recipe))
+    return sorted(range(len(mean_R)), key=lambda index: (mean_R[index], digest.recipes[index].recipe))
 
 
 def _letters(is_better_RR: BoolArray | None, order: list[int]) -> list[str]:
@@ -176,8 +182,8 @@ def _letters(is_better_RR: BoolArray | None, order: list[int]) -> list[str]:
     return compact_letters((is_better_RR | is_better_RR.T)[np.ix_(order, order)])
 
 
-def _entry(evidence: Evidence, noise: NoiseModel, columns: _Columns, index: int, letters: str) -> RankedRecipe:
-    entry, claims = evidence.recipes[index], columns.claims
+def _entry(digest: Digest, noise: NoiseModel, columns: _Columns, index: int, letters: str) -> RankedRecipe:
+    entry, claims = digest.recipes[index], columns.claims
     better = claims.is_better_RR
     chances = claims.chances
     return RankedRecipe(
@@ -201,7 +207,7 @@ def _value(values_R: Float64Array | None, index: int) -> float | None:
 
 
 def _warnings(
-    evidence: Evidence,
+    digest: Digest,
     noise: NoiseModel,
     rng: np.random.Generator,
     *,
@@ -209,13 +215,13 @@ def _warnings(
 ) -> list[str]:
     """What a reader must know before believing the intervals."""
     warnings = _seed_warnings(noise, rng)
-    single = sets_of_one_cluster(evidence)
+    single = sets_of_one_cluster(digest)
     if needs_documents and single:
         warnings.append(
             f"Sets {', '.join(single)} have a single cluster of documents: how far scores would move on new text is"
             " unknown, so intervals that include new text are left out."
         )
-    if len(evidence.recipes) == 1:
+    if len(digest.recipes) == 1:
         warnings.append("There is only one recipe: its rank says nothing.")
     return warnings
 

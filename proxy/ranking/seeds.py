@@ -12,6 +12,7 @@ bootstrap over S seeds cannot leave [min, max] and covers at most 1 − 2^(1−S
 Axes: R recipes, T seeds, N trained (recipe, seed) cells. Unit: bits per byte squared.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ import numpy as np
 from proxy.ranking.evidence import AnchorNoise, BoolArray, Float64Array, Int64Array
 
 HETEROGENEITY_DRAWS = 999
+ERROR_RATE = 0.05
+BLOCK_CELLS = 1_000_000
 NO_NOISE = 1e-12  # relative to the scores: far below fp32 rounding of a loss, far above float64 rounding of their sums
 
 
@@ -63,9 +66,11 @@ def fit_seeds(scores_RT: Float64Array) -> TwoWayFit:
 
     One-way residuals contain the seed effects too, so intervals from them are valid and wider.
     """
-    one_way = _fit(scores_RT, with_seeds=False)
-    two_way = _fit(scores_RT, with_seeds=True)
-    return two_way if two_way.degrees >= max(one_way.degrees / 2, 1) else one_way
+    trained_RT = ~np.isnan(scores_RT)
+    rank = trained_RT.shape[1] - _groups_of_seeds(trained_RT)
+    one_way_degrees = int(trained_RT.sum()) - len(trained_RT)
+    is_two_way = one_way_degrees - rank >= max(one_way_degrees / 2, 1)
+    return _fit(scores_RT, rank if is_two_way else 0)
 
 
 def estimate_seed_noise(scores_RT: Float64Array, fit: TwoWayFit, anchors: AnchorNoise | None) -> SeedNoise | None:
@@ -101,54 +106,77 @@ def noise_differs(fit: TwoWayFit, recipes: int, rng: np.random.Generator) -> boo
     own_R = _own_degrees(fit, recipes)
     if (own_R > 1e-9).sum() < 3 or not fit.residual_N.any():
         return False
-    noise_BN = rng.standard_normal((HETEROGENEITY_DRAWS, len(fit.recipe_N)))
-    drawn_B = _spread(_residuals(noise_BN, fit), fit, own_R)
     observed = _spread(fit.residual_N[None, :], fit, own_R)[0]
-    # Three recipes of two seeds always give the same value: rounding must not make it look extreme.
-    as_extreme = int((drawn_B >= observed * (1 - 1e-9)).sum())
-    return (1 + as_extreme) / (1 + HETEROGENEITY_DRAWS) < 0.05
+    as_extreme = 0
+    for drawn_B in _drawn_spreads(fit, own_R, rng):
+        # Three recipes of two seeds always give the same value: rounding must not make it look extreme.
+        as_extreme += int((drawn_B >= observed * (1 - 1e-9)).sum())
+        if 1 + as_extreme >= ERROR_RATE * (1 + HETEROGENEITY_DRAWS):
+            return False  # whatever the draws to come
+    return True
 
 
-def _fit(scores_RT: Float64Array, *, with_seeds: bool) -> TwoWayFit:
+def _drawn_spreads(fit: TwoWayFit, own_R: Float64Array, rng: np.random.Generator) -> Iterator[Float64Array]:
+    """In blocks: all draws of a thousand recipes with a hundred seeds would take gigabytes."""
+    block = max(BLOCK_CELLS // len(fit.recipe_N), 1)
+    for first in range(0, HETEROGENEITY_DRAWS, block):
+        draws = min(block, HETEROGENEITY_DRAWS - first)
+        noise_BN = rng.standard_normal((draws, len(fit.recipe_N)))
+        yield _spread(_residuals(noise_BN, fit), fit, own_R)
+
+
+def _fit(scores_RT: Float64Array, rank: int) -> TwoWayFit:
+    """`rank`: dimension of the seed effects within recipes; 0 leaves them out."""
     trained_RT = ~np.isnan(scores_RT)
     recipe_N, seed_N = np.nonzero(trained_RT)
     within_N = scores_RT[trained_RT] - np.nanmean(scores_RT, axis=1)[recipe_N]
-    design_NT = _seed_design(trained_RT, recipe_N, seed_N)
-    basis_NQ = _orthonormal_basis(design_NT) if with_seeds else np.zeros((len(recipe_N), 0))
+    basis_NQ = _seed_basis(trained_RT, recipe_N, seed_N, rank)
     along_Q = basis_NQ.T @ within_N
-    size = float((design_NT**2).sum())
-    rank = basis_NQ.shape[1]
+    size = float(len(recipe_N) - len(scores_RT))  # of the design: 1 − 1/S a cell
     return TwoWayFit(
         recipe_N=recipe_N,
         residual_N=within_N - basis_NQ @ along_Q,
         leverage_N=(1 / trained_RT.sum(axis=1))[recipe_N] + (basis_NQ**2).sum(axis=1),
         basis_NQ=basis_NQ,
-        degrees=float(len(recipe_N) - len(scores_RT) - rank),
+        degrees=size - rank,
         common_square=float(along_Q @ along_Q) / size if rank else 0.0,
         common_bias=rank / size if rank else 0.0,
         common_degrees=float(rank),
     )
 
 
-def _seed_design(trained_RT: BoolArray, recipe_N: Int64Array, seed_N: Int64Array) -> Float64Array:
-    """Seed indicators with their recipe's mean taken off."""
+def _groups_of_seeds(trained_RT: BoolArray) -> int:
+    """Seeds that some recipe joins are one group: between groups nothing tells seeds' effects from recipes'."""
+    label_T = np.arange(trained_RT.shape[1])
+    for row_T in np.unique(trained_RT, axis=0):
+        joined = np.unique(label_T[row_T])
+        label_T[np.isin(label_T, joined)] = joined[0]
+    return len(np.unique(label_T))
+
+
+def _seed_basis(trained_RT: BoolArray, recipe_N: Int64Array, seed_N: Int64Array, rank: int) -> Float64Array:
+    """Orthonormal basis of the seed indicators with their recipe's mean taken off."""
+    if not rank:
+        return np.zeros((len(recipe_N), 0))
     share_RT = trained_RT / trained_RT.sum(axis=1, keepdims=True)
-    design_NT: Float64Array = np.eye(trained_RT.shape[1])[seed_N] - share_RT[recipe_N]
-    return design_NT
-
-
-def _orthonormal_basis(design_NT: Float64Array) -> Float64Array:
-    left, singular, _ = np.linalg.svd(design_NT, full_matrices=False)
-    basis_NQ: Float64Array = left[:, singular > 1e-9]
+    design_NT = np.eye(trained_RT.shape[1])[seed_N] - share_RT[recipe_N]
+    left, _, _ = np.linalg.svd(design_NT, full_matrices=False)
+    basis_NQ: Float64Array = left[:, :rank]
     return basis_NQ
 
 
 def _residuals(values_BN: Float64Array, fit: TwoWayFit) -> Float64Array:
-    recipes_NR = np.eye(int(fit.recipe_N.max()) + 1)[fit.recipe_N]
-    means_BR = values_BN @ recipes_NR / recipes_NR.sum(axis=0)
-    within_BN = values_BN - means_BR[:, fit.recipe_N]
-    residual_BN: Float64Array = within_BN - (within_BN @ fit.basis_NQ) @ fit.basis_NQ.T
-    return residual_BN
+    starts_R = _first_cells(fit.recipe_N)
+    count_R = np.diff(starts_R, append=len(fit.recipe_N))
+    means_BR = np.add.reduceat(values_BN, starts_R, axis=1) / count_R
+    within_BN = values_BN - np.repeat(means_BR, count_R, axis=1)
+    within_BN -= (within_BN @ fit.basis_NQ) @ fit.basis_NQ.T
+    return within_BN
+
+
+def _first_cells(recipe_N: Int64Array) -> Int64Array:
+    """Cells come recipe by recipe, and every recipe has one."""
+    return np.flatnonzero(np.diff(recipe_N, prepend=-1))
 
 
 def _own_degrees(fit: TwoWayFit, recipes: int) -> Float64Array:
@@ -157,8 +185,7 @@ def _own_degrees(fit: TwoWayFit, recipes: int) -> Float64Array:
 
 
 def _spread(residual_BN: Float64Array, fit: TwoWayFit, own_R: Float64Array) -> Float64Array:
-    recipes_NR = np.eye(len(own_R))[fit.recipe_N]
-    squares_BR = residual_BN**2 @ recipes_NR
+    squares_BR = np.add.reduceat(residual_BN**2, _first_cells(fit.recipe_N), axis=1)
     pooled_B1 = squares_BR.sum(axis=1, keepdims=True) / own_R.sum()
     has_own = own_R > 1e-9
     ratio_BR = squares_BR[:, has_own] / own_R[has_own] / pooled_B1

@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from proxy.ranking.documents import DocumentNoise, estimate_document_noise
-from proxy.ranking.evidence import Evidence, Float64Array, suite_scores
+from proxy.ranking.digests import digest_evidence
+from proxy.ranking.documents import DocumentNoise, PairNoise, estimate_document_noise, estimate_pair_noise
+from proxy.ranking.evidence import Digest, Evidence, Float64Array, suite_scores
 from proxy.ranking.seeds import SeedNoise, TwoWayFit, estimate_seed_noise, fit_seeds
 
 Documents = Literal["fixed", "random"]
@@ -28,7 +29,8 @@ class NoiseModel:
     """Everything measured about noise, estimated once for all intervals.
 
     `mean_R` are the scores, means over each recipe's own seeds; `count_R` how many seeds it has. `seeds` is None where
-    nothing shows the seed noise, `documents` where a set has a single cluster.
+    nothing shows the seed noise, `documents` and `pairs` where a set has a single cluster, `pairs` also where the
+    document noise of differences was not estimated.
     """
 
     scores_RT: Float64Array
@@ -37,6 +39,7 @@ class NoiseModel:
     fit: TwoWayFit
     seeds: SeedNoise | None
     documents: DocumentNoise | None
+    pairs: PairNoise | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +51,22 @@ class Spread:
 
 
 def measure_noise(evidence: Evidence) -> NoiseModel:
-    """Estimates seed and document noise of all recipes together."""
-    scores_RT = suite_scores(evidence)
+    """Estimates seed and document noise of all recipes and pairs together."""
+    return noise_of_digest(digest_evidence(evidence), estimate_pair_noise(evidence))
+
+
+def noise_of_digest(digest: Digest, pairs: PairNoise | None = None) -> NoiseModel:
+    """The same without the losses of documents: `pairs` must come with it where differences on new documents matter."""
+    scores_RT = suite_scores(digest)
     fit = fit_seeds(scores_RT)
     return NoiseModel(
         scores_RT=scores_RT,
         mean_R=np.nanmean(scores_RT, axis=1),
         count_R=np.sum(~np.isnan(scores_RT), axis=1, dtype=np.float64),
         fit=fit,
-        seeds=estimate_seed_noise(scores_RT, fit, evidence.anchors),
-        documents=estimate_document_noise(evidence),
+        seeds=estimate_seed_noise(scores_RT, fit, digest.anchors),
+        documents=estimate_document_noise(digest),
+        pairs=pairs,
     )
 
 
@@ -79,7 +88,7 @@ def spread_of_scores(noise: NoiseModel, documents: Documents) -> Spread | None:
 
 def spread_of_differences(noise: NoiseModel, documents: Documents) -> Spread | None:
     """Of each pair's difference of mean scores; what both recipes share cancels. None where a part is unknown."""
-    if noise.seeds is None or (documents == "random" and noise.documents is None):
+    if noise.seeds is None or (documents == "random" and noise.pairs is None):
         return None
     seeds = noise.seeds
     part_R = seeds.variance_R / noise.count_R
@@ -90,22 +99,22 @@ def spread_of_differences(noise: NoiseModel, documents: Documents) -> Spread | N
     uneven_RR = seeds.common_variance * _unevenness(noise)
     total_RR = own_RR + uneven_RR
     degrees_RR = total_RR**2 / (error_RR**2 + _over(uneven_RR, seeds.common_degrees))
-    if documents == "fixed" or noise.documents is None:
+    if documents == "fixed" or noise.pairs is None:
         return Spread(standard_error=np.sqrt(total_RR), degrees=np.maximum(degrees_RR, 1.0))
-    part = noise.documents
+    part = noise.pairs
     return _combine(total_RR, degrees_RR, part.pair_RR, part.pair_degrees_RR, part.pair_double_RR)
 
 
 def noise_covariance(noise: NoiseModel, documents: Documents) -> Float64Array | None:
     """Covariance of the recipes' mean scores around what they share: float64[R, R]. None where a part is unknown."""
-    if noise.seeds is None or (documents == "random" and noise.documents is None):
+    if noise.seeds is None or (documents == "random" and noise.pairs is None):
         return None
     share_RT = ~np.isnan(noise.scores_RT) / noise.count_R[:, None]
     covariance_RR = np.diag(noise.seeds.variance_R / noise.count_R)
     covariance_RR = covariance_RR + noise.seeds.common_variance * (share_RT @ share_RT.T)
-    if documents == "fixed" or noise.documents is None:
+    if documents == "fixed" or noise.pairs is None:
         return covariance_RR
-    part = noise.documents
+    part = noise.pairs
     total = max(float(part.pair_RR.sum()), NO_DEGREES)
     kept = np.clip(1 - float(part.pair_double_RR.sum()) / total, 0.0, 1.0)
     result: Float64Array = covariance_RR + kept * part.covariance_RR

@@ -44,3 +44,16 @@ def test_many_recipes_are_drawn_well_within_a_second() -> None:
     chances = chances_of_being_best(rng.standard_normal(200), 0.1 * np.eye(200), 199, rng)
     assert chances.p_best_R.sum() == pytest.approx(1)
     assert chances.p_best_R.argmax() == chances.expected_regret_R.argmin()
+
+
+def test_independent_noise_gives_the_chances_that_its_eigenvectors_give() -> None:
+    """Both ways draw from the same posterior; a trace of covariance between two recipes forces the general one."""
+    rng = np.random.default_rng(5)
+    mean_R = 0.01 * rng.standard_normal(12)
+    covariance_RR = np.diag(1e-4 * rng.uniform(0.5, 4, 12)) + 3e-4
+    nearly_RR = covariance_RR.copy()
+    nearly_RR[0, 1] = nearly_RR[1, 0] = 3e-4 * (1 + 1e-6)
+    quick = chances_of_being_best(mean_R, covariance_RR, 8, rng)
+    general = chances_of_being_best(mean_R, nearly_RR, 8, rng)
+    np.testing.assert_allclose(quick.p_best_R, general.p_best_R, atol=0.04)
+    np.testing.assert_allclose(quick.expected_regret_R, general.expected_regret_R, rtol=0.06, atol=2e-4)

@@ -3,13 +3,26 @@ import math
 import numpy as np
 import pytest
 
-from proxy.ranking.documents import DocumentNoise, estimate_document_noise, sets_of_one_cluster
+from proxy.ranking.digests import digest_evidence
+from proxy.ranking.documents import (
+    DocumentNoise,
+    PairNoise,
+    estimate_document_noise,
+    estimate_pair_noise,
+    sets_of_one_cluster,
+)
 from proxy.ranking.evidence import Evidence, Float64Array, RecipeEvidence, SetEvidence
 from tests.proxy.ranking.builders import from_nats, from_scores, one_set
 
 
 def document_noise(evidence: Evidence) -> DocumentNoise:
-    noise = estimate_document_noise(evidence)
+    noise = estimate_document_noise(digest_evidence(evidence))
+    assert noise is not None
+    return noise
+
+
+def pair_noise(evidence: Evidence) -> PairNoise:
+    noise = estimate_pair_noise(evidence)
     assert noise is not None
     return noise
 
@@ -40,7 +53,7 @@ def test_the_variance_of_a_score_is_close_to_the_cluster_jackknife() -> None:
 
 def test_the_variance_of_a_difference_is_close_to_its_cluster_jackknife() -> None:
     part, nats_RSD = uneven(600, 1)
-    noise = document_noise(from_nats([part], {"a": nats_RSD}))
+    noise = pair_noise(from_nats([part], {"a": nats_RSD}))
     expected = jackknife(nats_RSD[0, 0] - nats_RSD[1, 0], part.text_bytes, part.clusters)
     assert noise.pair_RR[0, 1] == pytest.approx(expected, rel=0.05)
     assert noise.pair_RR[0, 0] == 0
@@ -71,9 +84,10 @@ def test_seed_by_document_noise_is_measured_as_counted_twice() -> None:
     """Pure seed × document noise: all of the document variance of a mean over seeds is seed noise seen again."""
     rng = np.random.default_rng(6)
     nats = 700 + 30 * rng.standard_normal((6, 4, 400))
-    noise = document_noise(from_nats([one_set("a", 400)], {"a": nats}))
+    evidence = from_nats([one_set("a", 400)], {"a": nats})
+    noise, pairs = document_noise(evidence), pair_noise(evidence)
     off_diagonal = ~np.eye(6, dtype=bool)
-    assert noise.pair_double_RR[off_diagonal].mean() == pytest.approx(noise.pair_RR[off_diagonal].mean(), rel=0.05)
+    assert pairs.pair_double_RR[off_diagonal].mean() == pytest.approx(pairs.pair_RR[off_diagonal].mean(), rel=0.05)
     assert noise.own_double_R.mean() == pytest.approx(noise.own_R.mean(), rel=0.05)
 
 
@@ -83,20 +97,25 @@ def test_recipes_that_share_one_seed_show_nothing_counted_twice() -> None:
         RecipeEvidence(recipe="a", seeds=(0, 1), nats={"a": 700 + rng.standard_normal((2, 20))}),
         RecipeEvidence(recipe="b", seeds=(1,), nats={"a": 700 + rng.standard_normal((1, 20))}),
     ]
-    noise = document_noise(Evidence(sets=(one_set("a", 20),), recipes=tuple(recipes)))
-    assert noise.pair_double_RR[0, 1] == 0
+    evidence = Evidence(sets=(one_set("a", 20),), recipes=tuple(recipes))
+    noise = document_noise(evidence)
+    assert pair_noise(evidence).pair_double_RR[0, 1] == 0
     assert noise.own_double_R[0] > 0
     assert noise.own_double_R[1] == 0
 
 
 def test_equal_documents_have_no_noise_and_finite_degrees() -> None:
-    noise = document_noise(from_scores([[1.0, 1.1], [1.2, 1.3]], documents=5))
+    evidence = from_scores([[1.0, 1.1], [1.2, 1.3]], documents=5)
+    noise = document_noise(evidence)
     np.testing.assert_allclose(noise.own_R, 0, atol=1e-25)
     assert np.isfinite(noise.own_degrees_R).all()
-    assert np.isfinite(noise.pair_degrees_RR).all()
+    assert np.isfinite(pair_noise(evidence).pair_degrees_RR).all()
 
 
 def test_a_set_of_one_cluster_is_named_and_gives_nothing() -> None:
     evidence = from_scores([[1.0, 1.1]], documents=1)
     assert sets_of_one_cluster(evidence) == ["prose"]
-    assert estimate_document_noise(evidence) is None
+    assert estimate_pair_noise(evidence) is None
+    digest = digest_evidence(evidence)
+    assert sets_of_one_cluster(digest) == ["prose"]
+    assert estimate_document_noise(digest) is None

@@ -50,3 +50,29 @@ def test_after_the_alphabet_letters_are_numbered() -> None:
     assert letters[:2] == ["a", "b"]
     assert letters[51:54] == ["Z", "a2", "b2"]
     assert len(set(letters)) == 120
+
+
+def plain(is_resolved: np.typing.NDArray[np.bool_]) -> list[list[int]]:
+    """The greedy groups as sets of Python, one recipe after the other."""
+    tied = ~is_resolved
+    covered: set[tuple[int, int]] = set()
+    groups = []
+    for first in range(len(tied)):
+        while partners := [j for j in range(len(tied)) if tied[first, j] and (first, j) not in covered]:
+            group = [first, partners[-1]]
+            for candidate in range(len(tied)):
+                if all(tied[candidate, member] for member in group):
+                    group.append(candidate)
+            groups.append(sorted(set(group)))
+            covered |= {(a, b) for a in group for b in group}
+    return groups
+
+
+def test_many_recipes_get_the_groups_of_the_plain_algorithm() -> None:
+    rng = np.random.default_rng(6)
+    half = np.triu(rng.random((70, 70)) < 0.4, 1)
+    letters = compact_letters(half | half.T)
+    groups = plain(half | half.T)
+    assert len(groups) > 52
+    for index, text in enumerate(letters):
+        assert len(split(text)) == sum(index in group for group in groups)

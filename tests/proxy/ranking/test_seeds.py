@@ -120,3 +120,21 @@ def test_three_recipes_of_two_seeds_cannot_show_unequal_noise() -> None:
 
 def test_two_recipes_cannot_show_unequal_noise() -> None:
     assert not noise_differs(fit_seeds(draw(2, 5)), 2, np.random.default_rng(0))
+
+
+def test_groups_of_seeds_leave_out_what_cannot_be_told_apart() -> None:
+    """Recipes 0–2 have the seeds 0–2, recipes 3–5 the seeds 3–5: two groups cost one degree of freedom less each."""
+    table = np.full((6, 6), math.nan)
+    table[:3, :3], table[3:, 3:] = draw(3, 3), draw(3, 3, seed=1)
+    fit = fit_seeds(table)
+    assert fit.degrees == 2 * (3 - 1) * (3 - 1)
+    assert fit.basis_NQ.shape == (18, 4)
+
+
+def test_thousands_of_seeds_that_no_two_recipes_share_are_fitted_at_once() -> None:
+    table = np.full((1500, 3000), math.nan)
+    for index in range(1500):
+        table[index, 2 * index : 2 * index + 2] = [1.0, 1.0 + 1e-3 * (index + 1)]
+    fit = fit_seeds(table)
+    assert fit.degrees == 1500
+    assert fit.basis_NQ.shape == (3000, 0)
