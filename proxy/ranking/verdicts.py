@@ -146,7 +146,7 @@ def _decide(chance: TargetChance, stakes: Stakes) -> tuple[str | None, str] | No
     choice, other = (chance.a, chance.b) if is_a else (chance.b, chance.a)
     regret = _known(chance.expected_regret if is_a else chance.expected_regret_of_b)
     worst = _known(chance.worst_case_regret if is_a else chance.worst_case_regret_of_b)
-    source = f"by the calibration on {chance.n} recipes" + (" (few, so provisional)" if chance.is_provisional else "")
+    source = _source(chance)
     probability = max(p_better, 1 - p_better)
     if probability >= LEVEL:
         claim = f"P({choice} better than {other} at target scale) is {_floor(probability)} {source}"
@@ -173,13 +173,22 @@ def _target_clause(chance: TargetChance | None, stakes: Stakes) -> str:
     is_a = chance.p_better >= 0.5
     choice, other = (chance.a, chance.b) if is_a else (chance.b, chance.a)
     claim = (
-        f"P({choice} better than {other} at target scale) is {_floor(max(chance.p_better, 1 - chance.p_better))} by the"
-        f" calibration on {chance.n} recipes, short of {LEVEL}"
+        f"P({choice} better than {other} at target scale) is {_floor(max(chance.p_better, 1 - chance.p_better))}"
+        f" {_source(chance)}, short of {LEVEL}"
     )
     if stakes.tolerance is None:
         return claim
     regret = _known(chance.expected_regret if is_a else chance.expected_regret_of_b)
     return f"{claim}, its expected regret of {regret:.3g} {stakes.unit} is not under {stakes.tolerance:.3g}"
+
+
+def _source(chance: TargetChance) -> str:
+    told = f"by the calibration on {chance.n} recipes"
+    if chance.is_provisional:
+        told += " (few, so provisional)"
+    if chance.slope is not None and chance.slope < 0:
+        told += " (where better proxy scores went with worse references)"
+    return told
 
 
 def _weigh_seeds(proxy: ProxyDifference, stakes: Stakes) -> tuple[Verdict, int | None, str]:

@@ -44,10 +44,10 @@ def test_figures_are_those_of_one_prediction_a_pair() -> None:
     squares, hits, refused = [], [], 0
     for place, a in enumerate(held):
         for b in [*others, *held[place + 1 :]]:
-            candidates = [
+            first, second = (
                 Candidate(recipe=f"new-{entry.recipe}", proxy=entry.proxy, seed_variance=0.0) for entry in (a, b)
-            ]
-            p = predict_at_target(others, *candidates, "lower").p_better
+            )
+            p = predict_at_target(others, first, second, "lower").p_better
             if p is None:
                 refused += 1
             else:
@@ -61,14 +61,29 @@ def test_figures_are_those_of_one_prediction_a_pair() -> None:
 
 def test_ties_count_half_and_match_only_ties() -> None:
     others = [Calibrant(recipe=f"o{i}", proxy=float(i), reference=float(i + (-1) ** i), axis="known") for i in range(6)]
-    twins = [Calibrant(recipe=f"t{i}", proxy=2.5, reference=2.0, axis="new") for i in range(2)]
-    within = next(check for check in check_axes([*others, *twins], "lower") if check.axis == "new")
-    assert within.answered_pairs == 13
-    unlike = [Calibrant(recipe="t1", proxy=2.5, reference=9.0, axis="new")]
-    apart = next(check for check in check_axes([*others, twins[0], *unlike], "lower") if check.axis == "new")
-    assert apart.sign_accuracy is not None
-    assert within.sign_accuracy is not None
-    assert within.sign_accuracy > apart.sign_accuracy
+
+    def squares(first: float, second: float) -> tuple[float, float]:
+        """Sums over all pairs, with two new recipes of equal proxy scores: between them the chance is ½."""
+        new = [
+            Calibrant(recipe=f"t{i}", proxy=2.5, reference=value, axis="new") for i, value in enumerate((first, second))
+        ]
+        check = next(check for check in check_axes([*others, *new], "lower") if check.axis == "new")
+        assert check.answered_pairs == 13
+        assert check.brier is not None
+        assert check.sign_accuracy is not None
+        return check.brier * 13, check.sign_accuracy * 13
+
+    tied, apart = squares(2.5, 2.5), squares(2.5, 2.6)  # the same order against every other recipe
+    assert apart[0] - tied[0] == pytest.approx(0.25)
+    assert tied[1] - apart[1] == pytest.approx(1)
+
+
+def test_pairs_where_only_an_outlier_has_been_are_refused() -> None:
+    calibrants = [entry for entry in kinds() if entry.axis != "filter"]
+    far = Calibrant(recipe="far", proxy=4.0, reference=9.0, axis="mixture")
+    held = [Calibrant(recipe=f"h{i}", proxy=3.9, reference=3.9, axis="held") for i in range(2)]
+    check = next(check for check in check_axes([*calibrants, far, *held], "lower") if check.axis == "held")
+    assert (check.answered_pairs, check.refused_pairs) == (0, 43)
 
 
 def test_an_axis_without_which_too_few_are_left_is_told() -> None:

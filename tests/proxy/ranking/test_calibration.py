@@ -5,7 +5,6 @@ import pytest
 from scipy import integrate, stats
 
 from proxy.ranking.calibration import (
-    Prediction,
     chance_better,
     chances_better,
     expected_regret,
@@ -22,13 +21,6 @@ def calibrants(n: int, seed: int = 0, noise: float = 0.3) -> tuple[Float64Array,
     rng = np.random.default_rng(seed)
     proxy = rng.normal(3.0, 0.1, n)
     return proxy, 1.0 - 4 * proxy + noise * rng.standard_normal(n)
-
-
-def by_mixture(found: Prediction) -> tuple[stats.rv_continuous, stats.rv_continuous]:
-    return (
-        stats.t(found.degrees, found.difference, found.standard_error),
-        stats.t(found.blind_degrees, 0, found.blind_error),
-    )
 
 
 def test_slope_and_residual_are_those_of_scipys_regression() -> None:
@@ -61,19 +53,25 @@ def test_the_predictive_distribution_is_the_textbooks_with_an_explicit_design_ma
 
 def test_outliers_are_found_as_by_refitting_without_each_calibrant() -> None:
     proxy, goodness = calibrants(12, seed=2)
-    goodness[5] += 1.7
-    left_out = []
-    for place in range(12):
-        x, y = np.delete(proxy, place), np.delete(goodness, place)
-        line = stats.linregress(x, y)
-        error = y - line.intercept - line.slope * x
-        s = math.sqrt(float(error @ error) / 9)
-        spread = math.sqrt(1 + 1 / 11 + (proxy[place] - x.mean()) ** 2 / (x.var() * 11))
-        left_out.append((goodness[place] - line.intercept - line.slope * proxy[place]) / s / spread)
-    found = fit_calibration(proxy, goodness)
-    assert found.is_outlier_N.tolist() == [abs(value) > 3 for value in left_out]
-    assert found.is_outlier_N[5]
-    assert found.break_chance == pytest.approx((found.is_outlier_N.sum() + 1) / 14)
+    counted = set()
+    for bump in np.linspace(0, 1.7, 60):  # fine enough to see the threshold itself
+        bumped = goodness + bump * (np.arange(12) == 5)
+        found = fit_calibration(proxy, bumped)
+        expected = [abs(left_out_residual(proxy, bumped, place)) > 3 for place in range(12)]
+        assert found.is_outlier_N.tolist() == expected
+        assert found.break_chance == pytest.approx((sum(expected) + 1) / 14)
+        counted.add(sum(expected))
+    assert counted >= {0, 1}
+
+
+def left_out_residual(proxy: Float64Array, goodness: Float64Array, place: int) -> float:
+    """Of one calibrant, over its standard error as predicted by the others."""
+    x, y = np.delete(proxy, place), np.delete(goodness, place)
+    line = stats.linregress(x, y)
+    error = y - line.intercept - line.slope * x
+    s = math.sqrt(float(error @ error) / (len(x) - 2))
+    spread = math.sqrt(1 + 1 / len(x) + (proxy[place] - x.mean()) ** 2 / (x.var() * len(x)))
+    return float((goodness[place] - line.intercept - line.slope * proxy[place]) / s / spread)
 
 
 def test_outliers_are_set_aside_and_the_others_fitted_again() -> None:
@@ -107,8 +105,10 @@ def test_a_calibrant_off_an_otherwise_exact_line_is_an_outlier() -> None:
 def test_regret_and_quantiles_are_those_of_the_mixture(difference: float) -> None:
     proxy, goodness = calibrants(8, seed=1)
     found = predict(fit_calibration(proxy, goodness), difference, 0.02)
-    by_line, blind = by_mixture(found)
+    by_line = stats.t(found.degrees, found.difference, found.standard_error)
+    blind = stats.t(found.blind_degrees, 0, found.blind_error)
     share = found.break_chance
+    assert found.blind_degrees == 7
 
     def density(value: float) -> float:
         return float((1 - share) * by_line.pdf(value) + share * blind.pdf(value))

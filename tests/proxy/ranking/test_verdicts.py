@@ -88,6 +88,13 @@ def test_few_calibrants_are_called_provisional() -> None:
     assert "provisional" in found.reason
 
 
+def test_a_calibration_that_turns_the_proxys_order_around_is_told() -> None:
+    backwards = "better proxy scores went with worse references"
+    for p in (0.03, 0.3):
+        assert backwards in judge(CLOSE, replace(chance(p), slope=-1.0), Stakes()).reason
+        assert backwards not in judge(CLOSE, replace(chance(p), slope=1.0), Stakes()).reason
+
+
 def test_an_unresolved_difference_within_the_limit_asks_for_that_many_seeds() -> None:
     needed = seeds_to_resolve(CLOSE)
     assert needed is not None
@@ -144,6 +151,13 @@ def test_with_the_seeds_asked_for_the_same_difference_is_resolved() -> None:
     assert needed is not None
     assert difference(-0.02, seeds=(needed, needed)).is_resolved
     assert not CLOSE.is_resolved
+
+
+def test_more_seeds_are_more_than_there_are() -> None:
+    """Seeds that the recipes do not share widen today's interval beyond what their number alone would."""
+    uneven = replace(RESOLVED, standard_error=0.09)
+    assert not uneven.is_resolved
+    assert seeds_to_resolve(uneven) == 4
 
 
 def test_half_of_the_plans_work_out() -> None:
