@@ -1,4 +1,4 @@
-"""The decision card for a terminal."""
+"""The decision card, and how a ranking hangs on its suite's weights, for a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +35,34 @@ def decision_card(body: Body) -> Table:
     return table
 
 
+def sensitivity_table(body: Body) -> Table:
+    """One row a set: how far the order moves without it and with twice its weight; the sentence stands below."""
+    protocol, suite = body["protocol"], body["suite"]
+    safest = ", ".join(body["safest"])
+    notes = [body["note"], f"Least to lose when each weight moves by a factor of {body['factor']:g}: {safest}."]
+    table = Table(
+        title=Text(f"Weights of {suite['name']}@{suite['version']} under {protocol['name']}@{protocol['version']}"),
+        caption=Text("\n".join(notes)),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="none",
+    )
+    for words in ("Set", "Share", "τ without it", "best without it", "τ at twice", "best at twice"):
+        table.add_column(words, justify="left" if "est" in words or words == "Set" else "right", overflow="fold")
+    for part in body["sets"]:
+        ways = [_way(part["left_out"]), _way(part["doubled"])]
+        table.add_row(Text(part["name"]), f"{100 * part['share']:.0f} %", *ways[0], *ways[1])
+    return table
+
+
+def _way(way: Body | None) -> tuple[str, Text]:
+    if way is None:
+        return formats.MISSING, Text(formats.MISSING)
+    style = "bold" if way["changes_leader"] else ""
+    return formats.number(way["kendall"], 2), Text(", ".join(way["leaders"]), style=style)
+
+
 def _cells(name: str, part: Body) -> list[str | Text]:
     low, high = part["low"], part["high"]
     shown = formats.MISSING if low is None or high is None else escape(formats.interval(low, high, 4))
@@ -51,6 +79,10 @@ def _notes(body: Body) -> list[str]:
     elif target is not None:
         chance = formats.probability(target["p_better"])
         notes.append(f"At target scale ({target['reference_set']}, {target['n']} calibrants): P(A better) {chance}.")
+    if target is not None and target["measured"]:
+        better = sides[0] if target["measured"] > 0 else sides[1]
+        gap = formats.number(abs(target["measured"]), 4)
+        notes.append(f"Measured: {better['recipe']['name']} reached the better reference, by {gap} {target['unit']}.")
     verdict = body["verdict"]
     notes.append(f"Verdict: {verdict['verdict']}. {verdict['reason']}")
     return notes

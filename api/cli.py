@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from api.cards import decision_card
+from api.cards import decision_card, sensitivity_table
 from api.client import ProblemError
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
 from api.nouns import NOUNS
@@ -233,6 +233,20 @@ def compare(
     with connect(url, None) as client:
         body = client.get("/v1/compare", **question)
     print_json(body) if as_json else console.print(decision_card(body))
+
+
+@app.command()
+def sensitivity(
+    protocol: str | None = None,
+    suite: str | None = None,
+    factor: Annotated[float, typer.Option(min=1, help="Nearby weights: each share within this factor.")] = 2.0,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+) -> None:
+    """Show how the ranking hangs on the weights of the suite's sets."""
+    with connect(url, None) as client:
+        body = client.get("/v1/leaderboard/sensitivity", protocol=protocol, suite=suite, factor=factor)
+    print_json(body) if as_json else console.print(sensitivity_table(body))
 
 
 @app.command()

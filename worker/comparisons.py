@@ -90,7 +90,7 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
         "difference": asdict(pair.fixed),
         "difference_on_new_text": asdict(pair.random),
         "sets": {name: asdict(part) for name, part in pair.by_set.items()},
-        "target": _target(agreement, chance),
+        "target": _target(agreement, chance, sides),
         "verdict": asdict(decision),
     }
 
@@ -174,12 +174,16 @@ def _axis(recipe: Recipe) -> str | None:
     return None if axis is None else str(axis)
 
 
-def _target(agreement: Body | None, chance: "TargetChance | None") -> dict[str, Any] | None:
-    """The prediction and what it rests on; None where no recipe of this ranking has a reference."""
+def _target(agreement: Body | None, chance: "TargetChance | None", sides: Sequence[_Side]) -> dict[str, Any] | None:
+    """The prediction and what it rests on; None where no recipe of this ranking has a reference. `measured` is goodness
+    of A − goodness of B by their own references, which the prediction does not see; None where one has none."""
     if agreement is None or chance is None:
         return None
     named = ("reference_set", "metric", "direction", "unit")
-    return {**{name: agreement[name] for name in named}, **asdict(chance)}
+    a, b = (side.reference for side in sides)
+    sign = -1 if agreement["direction"] == "lower" else 1
+    measured = None if a is None or b is None else sign * (a["reference"] - b["reference"])
+    return {**{name: agreement[name] for name in named}, **asdict(chance), "measured": measured}
 
 
 def _shown(side: _Side, protocol: Protocol) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import csv
 import io
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.dependencies import Reading
+from api.dependencies import Reading, SettingsOf
 from proxy.fingerprints import fingerprint
 from worker.leaderboards import read_leaderboard
+from worker.sensitivities import read_sensitivity
 
 router = APIRouter(prefix="/leaderboard", tags=["leaderboard"])
 
@@ -38,6 +39,19 @@ def show(
     if wants_csv:
         return Response(_as_csv(body), media_type="text/csv; charset=utf-8", headers=headers)
     return JSONResponse(body, headers=headers)
+
+
+@router.get("/sensitivity")
+def show_sensitivity(
+    session: Reading,
+    settings: SettingsOf,
+    protocol: str | None = None,
+    suite: str | None = None,
+    factor: Annotated[float, Query(ge=1, le=1000, description="nearby weights: each share within this factor")] = 2.0,
+) -> dict[str, Any]:
+    """How the ranking moves with the weights of the suite's sets: each left out or doubled, what each recipe can lose
+    under other weights, and the set that decides."""
+    return read_sensitivity(session, settings, protocol, suite, factor)
 
 
 def _names(if_none_match: str | None, etag: str) -> bool:

@@ -50,6 +50,14 @@ def test_one_reference_is_too_little_and_it_says_so(ranked: Service) -> None:
     assert "5 are the least" in printed(body)
 
 
+def test_both_references_answer_for_themselves(ranked: Service) -> None:
+    ranked.made("/v1/references", REFERENCE)
+    ranked.made("/v1/references", REFERENCE | {"recipe": "only-web", "value": 0.8})
+    body = card(ranked)
+    assert body["target"]["measured"] == pytest.approx(-0.1)  # goodness of A minus that of B: B is better
+    assert "only-web reached the better reference, by 0.1000" in printed(body)
+
+
 def test_turned_around_the_signs_turn(ranked: Service) -> None:
     there, back = card(ranked), card(ranked, a="only-web", b="even")
     assert there["difference"]["difference"] == -back["difference"]["difference"]
