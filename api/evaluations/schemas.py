@@ -22,7 +22,12 @@ class EvaluationIn(Specification):
     kind: Literal["proxy", "reference"] = "proxy"
     seeds: int = Field(default=1, ge=1, le=100)
     learning_rates: tuple[float, ...] = Field(default=(), description="the grid of a reference's sweep")
-    replicate: int = Field(default=0, ge=0, lt=2**31, description="above 0: a repetition, kept out of the ranking")
+    replicate: int = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="above 0: a repetition that draws its own documents, kept out of the ranking",
+    )
 
     def request(self) -> Request:
         """As the use case takes it."""

@@ -123,3 +123,18 @@ def test_events_tell_each_change_until_the_end(ready: Service, monkeypatch: pyte
 
 def test_events_of_nothing_are_not_found(empty: Service) -> None:
     assert empty.get("/v1/evaluations/none/events").status_code == 404
+
+
+def test_a_replicate_starts_alike_and_draws_its_own_documents(ranked: Service) -> None:
+    first = ranked.made("/v1/evaluations", {**EVALUATION, "replicate": 0})
+    again = ranked.made("/v1/evaluations", {**EVALUATION, "replicate": 1})
+    other = ranked.made("/v1/evaluations", {**EVALUATION, "replicate": 2})
+    ranked.work()
+    scores = [
+        [run["scores"][0]["score"] for run in ranked.get(f"/v1/evaluations/{one['id']}").json()["runs"]]
+        for one in (first, again, other)
+    ]
+    assert len({score for pair in scores for score in pair}) == 6
+    curves = [ranked.get(f"/v1/runs/{one['runs'][0]['id']}/curve").json() for one in (again, other)]
+    assert curves[0] != curves[1]
+    assert {entry["seeds"] for entry in ranked.get("/v1/leaderboard").json()["entries"]} == {2}

@@ -55,7 +55,7 @@ class Materials:
                 run.recipe,
                 {reference: self.store(corpus) for reference, corpus in run.corpora.items()},
                 self._protocol.token_budget,
-                run.seed,
+                run.data_seed,
                 self.tokenizer.end_of_text,
             )
         return self._plans[key]
@@ -107,7 +107,7 @@ def set_name(part: ValidationSet, corpus: CorpusSpec) -> str:
 def stream_key(run: RunSpec) -> str:
     """Runs with the same key train on the same stream."""
     corpora = {reference: corpus.fingerprint for reference, corpus in run.corpora.items()}
-    return f"{run.recipe.model_dump_json(exclude={'name', 'description', 'tags'})}{corpora}{run.seed}"
+    return f"{run.recipe.model_dump_json(exclude={'name', 'description', 'tags'})}{corpora}{run.data_seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

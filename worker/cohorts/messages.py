@@ -15,6 +15,7 @@ from proxy.recipes import Recipe
 from proxy.suites import Suite
 
 CANCEL = "cancel"
+SEED_BITS = 31  # seeds and replicates have fewer
 
 
 class Message(BaseModel):
@@ -41,15 +42,25 @@ class SuiteSpec(Message):
 
 
 class RunSpec(Message):
-    """One run of a cohort; `suites` are the ids of those to score it on."""
+    """One run of a cohort; `suites` are the ids of those to score it on.
+
+    A replicate starts from the same weights as the run it repeats and draws its own documents, as another recipe of the
+    same content would: what differs between replicates is noise alone.
+    """
 
     id: str
     recipe: Recipe
     corpora: dict[str, CorpusSpec]
     learning_rate: float
     seed: int
+    replicate: int = 0
     sweep: str | None
     suites: tuple[str, ...]
+
+    @property
+    def data_seed(self) -> int:
+        """Decides which documents are drawn and in which order."""
+        return self.seed + (self.replicate << SEED_BITS)
 
 
 class ChildSpec(Message):

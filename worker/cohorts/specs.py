@@ -104,6 +104,7 @@ def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
         },
         learning_rate=run.learning_rate,
         seed=run.seed,
+        replicate=run.replicate,
         sweep=run.sweep,
         suites=tuple(suite.id for suite in suites),
     )
