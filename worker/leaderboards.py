@@ -1,17 +1,19 @@
 """Leaderboards: all finished runs of a protocol and suite, ranked. A snapshot is written when evidence changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, load_only, selectinload
 
 from proxy.errors import NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.suites import Suite as SuiteSpec
 from worker.artifacts import SetLosses, read_losses, stored_path
+from worker.digests import digest_key, digests_path, read_digests, write_digests
 from worker.protocols import find_protocol
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
@@ -19,11 +21,16 @@ from worker.store.states import State
 from worker.suites import find_suite
 
 if TYPE_CHECKING:
-    from proxy.ranking.evidence import Evidence
+    from proxy.ranking.evidence import Digest, Evidence
     from proxy.ranking.ranks import RankedRecipe
 
 LEVEL = 0.95
 DOCUMENTS = "fixed"  # inside one suite version the suite is the objective (statistics.md, section 1)
+# Thousands of rows are read at each update: their long columns would take longer than the ranking.
+LIGHT = (
+    selectinload(Evaluation.recipe).load_only(Recipe.name, Recipe.fingerprint),
+    load_only(Run.seed, Run.state, Run.error),
+)
 RNG_SEED = 20251224  # joint draws for P(best): the same evidence gives the same snapshot
 
 
@@ -87,8 +94,10 @@ def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[Recip
             Evaluation.state != State.CANCELLED,
         )
         .order_by(Evaluation.created_at, Run.seed, Run.id)
+        .options(*LIGHT)
     )
-    scores = {score.run_id: score for score in session.scalars(select(RunScore).where(RunScore.suite_id == suite.id))}
+    scored = select(RunScore).where(RunScore.suite_id == suite.id).options(defer(RunScore.sets))
+    scores = {score.run_id: score for score in session.scalars(scored)}
     found: dict[str, RecipeResults] = {}
     seen: set[str] = set()
     for evaluation, run in session.execute(query):
@@ -124,8 +133,9 @@ def update_leaderboards(session: Session, settings: Settings, protocol_id: str, 
 def results_with_losses(session: Session, settings: Settings, protocol: Protocol, suite: Suite) -> list[RecipeResults]:
     """`results_of`, with the scores whose losses are gone set aside."""
     results = results_of(session, protocol, suite)
+    folder = settings.artifact_dir
     for part in results:
-        _set_lost_aside(settings, part)
+        _set_lost_aside(folder, part)
     return results
 
 
@@ -135,9 +145,9 @@ def lock_suite(session: Session, suite_id: str) -> Suite:
     return session.get_one(Suite, suite_id, with_for_update={"key_share": True})
 
 
-def _set_lost_aside(settings: Settings, part: RecipeResults) -> None:
+def _set_lost_aside(folder: Path, part: RecipeResults) -> None:
     """A file that is gone costs its own run's evidence, and keeps nobody else from being ranked."""
-    lost = [pair for pair in part.scored if not stored_path(settings, pair[1].artifact).exists()]
+    lost = [pair for pair in part.scored if not (folder / pair[1].artifact).exists()]
     part.lost.extend(lost)
     part.scored[:] = [pair for pair in part.scored if pair not in lost]
 
@@ -155,15 +165,16 @@ def _evidence_print(results: Sequence[RecipeResults]) -> str:
 def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> dict[str, Any]:
     from proxy.ranking.ranks import rank_recipes
 
-    sound = {part.recipe.id: part for part in results if not part.is_broken()}
+    broken = {part.recipe.id: part for part in results if part.is_broken()}
+    sound = {part.recipe.id: part for part in results if part.recipe.id not in broken}
     entries: list[dict[str, Any]] = []
     warnings: list[str] = []
     if sound:
-        evidence = gather_evidence(settings, suite, list(sound.values()))
-        ranking = rank_recipes(evidence, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
+        digest = gather_digest(settings, protocol, suite, list(sound.values()))
+        ranking = rank_recipes(digest, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
         entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
         warnings = list(ranking.warnings)
-    entries += [_unranked(part) for part in results if part.is_broken()]
+    entries += [_unranked(part) for part in broken.values()]
     return {
         "protocol": describe_protocol(protocol),
         "suite": describe_suite(suite),
@@ -196,6 +207,26 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
         for part in results
     )
     return Evidence(sets=sets, recipes=recipes)
+
+
+def gather_digest(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> "Digest":
+    """What ranking needs of all recipes' losses. Only those are read that no earlier update has digested."""
+    from proxy.ranking.digests import digest_evidence
+    from proxy.ranking.evidence import Digest
+
+    path = digests_path(settings, protocol.id, suite.id)
+    store = read_digests(path)
+    keys = [digest_key(part.scored) for part in results]
+    is_new = False
+    for key, part in zip(keys, results, strict=True):
+        if key not in store.digests:
+            is_new = True
+            store.add(key, digest_evidence(gather_evidence(settings, suite, [part])))
+    if is_new:
+        write_digests(path, store, keys)
+    recipes = (replace(store.digests[key], recipe=part.recipe.id) for key, part in zip(keys, results, strict=True))
+    shares = SuiteSpec.model_validate(suite.spec).shares()
+    return Digest(sets=store.sets(shares), recipes=tuple(recipes))
 
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
