@@ -18,9 +18,11 @@ from api.cards import decision_card, sensitivity_table
 from api.client import ProblemError
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
 from api.nouns import NOUNS
+from api.offline import as_body, compare_files
 from api.progress import RunWatcher
 from api.tables import agreement_table, leaderboard_table
-from proxy.errors import ForetasteError
+from proxy.errors import ForetasteError, InvalidInputError
+from proxy.ranking.agreement import Direction
 from worker.settings import Settings, get_settings
 
 SHUTDOWN_SECONDS = 5  # somebody who follows an evaluation's events would keep the process for as long
@@ -41,7 +43,16 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted")
     except ForetasteError as error:
-        _fail(f"{error.title}: {error}" if not isinstance(error, ProblemError) else str(error))
+        _fail(_explain(error))
+
+
+def _explain(error: ForetasteError) -> str:
+    """Several faults are one line each."""
+    if isinstance(error, ProblemError):
+        return str(error)
+    if isinstance(error, InvalidInputError) and len(error.problems) > 1:
+        return "\n  ".join([f"{error.title}:", *map(str, error.problems)])
+    return f"{error.title}: {error}"
 
 
 def _fail(message: str) -> None:
@@ -251,16 +262,44 @@ def sensitivity(
 
 @app.command()
 def agreement(
+    proxy: Annotated[Path | None, typer.Option(help="CSV of proxy scores: recipe,value and more.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="CSV of large-scale results, alike.")] = None,
+    direction: Annotated[Direction | None, typer.Option(help="Which references are better.")] = None,
+    proxy_direction: Annotated[
+        Direction | None, typer.Option(help="Which proxy scores are better; else the same.")
+    ] = None,
+    proxy_where: Annotated[list[str] | None, typer.Option(help="Keep rows with column=value; repeatable.")] = None,
+    reference_where: Annotated[list[str] | None, typer.Option(help="Keep rows with column=value; repeatable.")] = None,
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
 ) -> None:
-    """Show how well the ranking agrees with registered references."""
-    with connect(url, None) as client:
-        body = client.get("/v1/agreement", protocol=protocol, suite=suite, reference_set=reference_set)
-    print_json(body) if as_json else console.print(agreement_table([body]))
+    """Show how well a ranking agrees with references: the service's, or two tables' without any service."""
+    if proxy is None and reference is None:
+        if direction or proxy_direction or proxy_where or reference_where:
+            raise typer.BadParameter("directions and filters are for tables: give --proxy and --reference")
+        with connect(url, None) as client:
+            body = client.get("/v1/agreement", protocol=protocol, suite=suite, reference_set=reference_set)
+        print_json(body) if as_json else console.print(agreement_table([body]))
+        return
+    if proxy is None or reference is None or direction is None:
+        raise typer.BadParameter("tables need --proxy, --reference and --direction together")
+    if protocol or suite or reference_set or url:
+        raise typer.BadParameter("--protocol, --suite, --reference-set and --url are about a service, not about tables")
+    comparison = compare_files(
+        proxy,
+        reference,
+        direction=direction,
+        proxy_direction=proxy_direction,
+        proxy_where=proxy_where or (),
+        reference_where=reference_where or (),
+    )
+    if as_json:
+        print_json(comparison.as_json())
+    else:
+        console.print(agreement_table([as_body(comparison, proxy, reference)]))
 
 
 @app.command()

@@ -85,11 +85,18 @@ def agreement_table(bodies: Sequence[Body]) -> Table:
     for words in ("Spearman ρ", "Kendall τ", "Decision accuracy", "Regret@1"):
         table.add_column(words, justify="right")
     for body in bodies:
-        protocol = body["protocol"]
-        name = Text(f"{protocol['name']}@{protocol['version']}")
+        name = Text(_proxy_name(body, with_version=True))
         style = None if _is_sound(body) else "dim"
         table.add_row(name, formats.count(body.get("n")), *_figures(body), style=style)
     return table
+
+
+def _proxy_name(body: Body, *, with_version: bool = False) -> str:
+    """The protocol, or the name that proxy scores from elsewhere were given."""
+    if body.get("proxy_set"):
+        return str(body["proxy_set"])
+    protocol = body["protocol"]
+    return f"{protocol['name']}@{protocol['version']}" if with_version else str(protocol["name"])
 
 
 def _is_sound(body: Body) -> bool:
@@ -112,7 +119,7 @@ def _notes(bodies: Sequence[Body]) -> list[str]:
     notes = []
     for body in bodies:
         if body.get("note"):
-            notes.append(f"{body['protocol']['name']}: {body['note']}")
+            notes.append(f"{_proxy_name(body)}: {body['note']}")
     chance = next((body.get("chance") or {} for body in bodies), {})
     if chance:
         shown = [("decision accuracy", "decision_accuracy", 2), ("regret@1", "regret_at_1", 4)]

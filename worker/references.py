@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
-from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps
+from proxy.ranking.metrics import known_direction
+from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps, write_setting
 from worker.lookup import find_or_add
 from worker.recipes import find_recipe
 from worker.store.models import Evaluation, Reference
 
 DIRECTIONS = ("lower", "higher")
-KNOWN_DIRECTIONS = {"bits_per_byte": "lower", "loss": "lower", "perplexity": "lower", "accuracy": "higher"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def register_reference(session: Session, reported: ReferenceFields) -> tuple[Ref
 def _check(session: Session, reported: ReferenceFields) -> None:
     if reported.direction not in DIRECTIONS:
         raise InvalidInputError.at("/direction", reported.direction, "must be lower or higher")
-    known = KNOWN_DIRECTIONS.get(reported.metric)
+    known = known_direction(reported.metric)
     if known is not None and known != reported.direction:
         raise InvalidInputError.at("/direction", reported.direction, f"{reported.metric} is better when {known}")
     if (reported.value is None) != reported.stopped_early:
@@ -122,22 +122,24 @@ def get_reference(session: Session, reference_id: str) -> LabelledReference:
 
 
 def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
-    """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their rate."""
-    points = [
-        SweepPoint(
-            recipe=row.recipe_id,
-            learning_rate=row.learning_rate,
-            value=row.value,
-            stopped_early=row.stopped_early,
-            seed=row.seed,
-        )
-        for row in rows
-    ]
+    """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their setting."""
+    points = [_point(row) for row in rows]
     return label_sweeps(points, "lower" if rows[0].direction == "lower" else "higher") if rows else {}
 
 
+def _point(row: Reference) -> SweepPoint:
+    return SweepPoint(
+        recipe=row.recipe_id,
+        learning_rate=row.learning_rate,
+        value=row.value,
+        stopped_early=row.stopped_early,
+        seed=row.seed,
+        other=write_setting(row.hyperparameters),
+    )
+
+
 def _labelled(row: Reference, label: TuningLabel) -> LabelledReference:
-    is_best = row.value is not None and row.learning_rate == label.best_learning_rate
+    is_best = row.value is not None and _point(row).setting == label.best_setting
     return LabelledReference(row=row, label=label.label, is_best=is_best)
 
 

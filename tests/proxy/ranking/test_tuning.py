@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proxy.errors import InvalidInputError
-from proxy.ranking.tuning import Label, SweepPoint, label_sweeps, optimism_of_best
+from proxy.ranking.tuning import Label, SweepPoint, label_sweeps, optimism_of_best, write_setting
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3)
 
@@ -109,3 +109,31 @@ def test_the_best_of_noisy_runs_is_optimistic_as_drawn(runs: int) -> None:
 def test_the_optimism_of_two_runs_is_one_over_root_pi() -> None:
     assert optimism_of_best(2) == pytest.approx(1 / math.sqrt(math.pi))
     assert optimism_of_best(1) == pytest.approx(0)
+
+
+def test_a_setting_is_the_rate_and_the_rest_and_the_best_is_taken_over_settings() -> None:
+    decays = {"a": [3, 1, 2], "b": [2, 3, 4]}
+    points = [
+        SweepPoint(recipe=name, learning_rate=rate, value=value + shift, other=write_setting({"weight_decay": decay}))
+        for name, values in decays.items()
+        for rate, value in zip(GRID[:3], values, strict=True)
+        for decay, shift in ((0.1, 0.0), (0.3, -0.5))
+    ]
+    labels = label_sweeps(points, "lower")
+    assert [labels[name].label for name in "ab"] == [Label.TUNED, Label.AT_THE_EDGE]
+    assert labels["a"].best_value == 0.5
+    assert labels["a"].best_setting == (3e-4, write_setting({"weight_decay": 0.3}))
+    assert (labels["a"].grid, labels["a"].finished) == (GRID[:3], 6)
+
+
+def test_more_weight_decays_than_the_others_are_a_richer_grid() -> None:
+    extra = SweepPoint(recipe="c", learning_rate=3e-4, value=0.5, other=write_setting({"weight_decay": 1}))
+    points = [*sweep("a", [3, 1, 2, 3]), *sweep("b", [3, 1, 2, 3]), *sweep("c", [3, 1, 2, 3]), extra]
+    labels = label_sweeps(points, "lower")
+    assert [labels[name].label for name in "abc"] == [Label.TUNED, Label.TUNED, Label.UNEQUAL]
+
+
+def test_a_setting_reads_the_same_in_every_order_and_notation() -> None:
+    assert write_setting({"b": 1, "a": 0.1}) == write_setting({"a": 1e-1, "b": 1.0})
+    assert write_setting({"a": "1"}) != write_setting({"a": 1})
+    assert write_setting({}) == ""
