@@ -1,8 +1,9 @@
 """Agreement of a leaderboard with reference sets, measured again whenever either changes; its history is kept."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sqlalchemy import func, select
@@ -19,12 +20,18 @@ from worker.leaderboards import (
     newest_leaderboard,
 )
 from worker.protocols import find_protocol
-from worker.references import label_rows, reference_sets
-from worker.store.models import Agreement, Leaderboard, Protocol, Reference, Suite
+from worker.references import label_rows, points_of, reference_sets
+from worker.settings import Settings
+from worker.store.models import Agreement, Leaderboard, Protocol, Recipe, Reference, Suite
 from worker.suites import find_suite
 
+if TYPE_CHECKING:
+    from proxy.ranking.agreement import AgreementFigures
 
-def update_agreements(session: Session, protocol_id: str, suite_id: str) -> list[Agreement]:
+logger = logging.getLogger(__name__)
+
+
+def update_agreements(session: Session, settings: Settings, protocol_id: str, suite_id: str) -> list[Agreement]:
     """New snapshots, one a reference set, where leaderboard or references changed since the newest one.
 
     The suite is locked: a reference and a leaderboard that arrive at once are compared by whichever comes second.
@@ -33,20 +40,20 @@ def update_agreements(session: Session, protocol_id: str, suite_id: str) -> list
     leaderboard = newest_leaderboard(session, protocol_id, suite_id)
     if leaderboard is None:
         return []
-    made = [_update(session, leaderboard, name) for name in reference_sets(session)]
+    made = [_update(session, settings, leaderboard, name) for name in reference_sets(session)]
     return [row for row in made if row is not None]
 
 
-def references_changed(session: Session) -> None:
+def references_changed(session: Session, settings: Settings) -> None:
     """A reference arrived: every leaderboard is compared again, in the order in which suites are locked."""
     for protocol, suite in sorted(list_rankings(session), key=lambda pair: (pair[1].id, pair[0].id)):
-        update_agreements(session, protocol.id, suite.id)
+        update_agreements(session, settings, protocol.id, suite.id)
 
 
-def _update(session: Session, leaderboard: Leaderboard, reference_set: str) -> Agreement | None:
+def _update(session: Session, settings: Settings, leaderboard: Leaderboard, reference_set: str) -> Agreement | None:
     query = select(Reference).where(Reference.reference_set == reference_set).order_by(Reference.request_key)
     rows = session.scalars(query).all()
-    points = _points(leaderboard, rows)
+    points = _points(session, leaderboard, rows)
     evidence = fingerprint([leaderboard.evidence, [row.request_key for row in rows]])
     newest = _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
     if not points or (newest is not None and newest.evidence == evidence):
@@ -56,16 +63,20 @@ def _update(session: Session, leaderboard: Leaderboard, reference_set: str) -> A
         suite_id=leaderboard.suite_id,
         reference_set=reference_set,
         evidence=evidence,
-        body=_body(session, leaderboard, rows[0], points),
+        body=_body(session, settings, leaderboard, rows, points),
     )
     session.add(row)
     session.flush()
     return row
 
 
-def _points(leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[str, Any]]:
-    """Recipes that have both a rank and a reference, best proxy first."""
+def _points(session: Session, leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[str, Any]]:
+    """Recipes that have both a rank and a reference, best proxy first, with their seed errors and tags."""
+    from proxy.ranking.reference_noise import errors_of_best
+
     labels = label_rows(rows)
+    errors = errors_of_best(points_of(rows), labels)
+    tags = _tags(session, [entry["recipe"]["id"] for entry in leaderboard.body["entries"]])
     return [
         {
             "recipe": entry["recipe"]["name"],
@@ -73,6 +84,10 @@ def _points(leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[st
             "proxy": entry["score"],
             "reference": label.best_value,
             "label": str(label.label),
+            "proxy_error": entry.get("seed_error"),
+            "reference_error": errors.get(entry["recipe"]["id"]),
+            "axis": tags.get(entry["recipe"]["id"], {}).get("axis"),
+            "kind": tags.get(entry["recipe"]["id"], {}).get("kind"),
         }
         for entry in leaderboard.body["entries"]
         if entry["rank"] is not None
@@ -81,17 +96,27 @@ def _points(leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[st
     ]
 
 
+def _tags(session: Session, recipe_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    rows = session.execute(select(Recipe.id, Recipe.spec).where(Recipe.id.in_(recipe_ids)))
+    return {recipe_id: spec.get("tags", {}) for recipe_id, spec in rows}
+
+
 def _body(
-    session: Session, leaderboard: Leaderboard, sample: Reference, points: list[dict[str, Any]]
+    session: Session,
+    settings: Settings,
+    leaderboard: Leaderboard,
+    rows: Sequence[Reference],
+    points: list[dict[str, Any]],
 ) -> dict[str, Any]:
     from proxy.ranking.agreement import measure_agreement
+    from proxy.ranking.conclusion import conclude
+    from proxy.ranking.tuning import Label
 
-    figures = measure_agreement(
-        np.array([point["proxy"] for point in points]),
-        np.array([point["reference"] for point in points]),
-        "lower" if sample.direction == "lower" else "higher",
-        np.random.default_rng(RNG_SEED),
-    )
+    sample = rows[0]
+    direction: Literal["lower", "higher"] = "lower" if sample.direction == "lower" else "higher"
+    rng = np.random.default_rng(RNG_SEED)
+    proxy, reference = [point["proxy"] for point in points], [point["reference"] for point in points]
+    figures = measure_agreement(proxy, reference, direction, rng)
     return {
         "protocol": describe_protocol(session.get_one(Protocol, leaderboard.protocol_id)),
         "suite": describe_suite(session.get_one(Suite, leaderboard.suite_id)),
@@ -101,9 +126,31 @@ def _body(
         "direction": sample.direction,
         "unit": sample.unit,
         **asdict(figures),
+        "conclusion": conclude(figures, [Label(point["label"]) for point in points]),
+        **_taken_apart(points, direction),
+        "alarm": _alarm(figures, settings.agreement_alarm),
         "points": points,
+        "references": len(rows),
         "protocols_tried": _protocols_tried(session, sample.reference_set, leaderboard.protocol_id),
     }
+
+
+def _taken_apart(points: Sequence[Mapping[str, Any]], direction: Literal["lower", "higher"]) -> dict[str, Any]:
+    """By axis, without easy recipes, and what seed noise alone allows."""
+    from proxy.ranking.breakdown import ComparedRecipe, break_down
+
+    names = ("proxy", "reference", "proxy_error", "reference_error", "axis", "kind")
+    compared = [ComparedRecipe(**{name: point[name] for name in names}) for point in points]
+    return asdict(break_down(compared, direction, np.random.default_rng(RNG_SEED)))
+
+
+def _alarm(figures: "AgreementFigures", threshold: float) -> str | None:
+    """A sentence where the interval reaches below what the operator can live with."""
+    if not figures.is_evidence or figures.spearman_low is None or figures.spearman_low >= threshold:
+        return None
+    words = f"Spearman may be as low as {figures.spearman_low:.2f} (95 %), below the alarm's {threshold:.2f}."
+    logger.warning("agreement alarm: %s", words)
+    return words
 
 
 def _protocols_tried(session: Session, reference_set: str, protocol_id: str) -> int:
@@ -125,6 +172,20 @@ def find_agreement(session: Session, leaderboard: Leaderboard, reference_set: st
     """What the newest comparison of this ranking with a set (or any) says; None if there is none."""
     row = _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
     return None if row is None else row.body
+
+
+def list_history(
+    session: Session, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
+) -> Sequence[Agreement]:
+    """Every comparison ever made, the newest first: of one version where a version is named, else of all."""
+    query = select(Agreement)
+    if protocol is not None:
+        query = query.where(Agreement.protocol_id == find_protocol(session, protocol).id)
+    if suite is not None:
+        query = query.where(Agreement.suite_id == find_suite(session, suite).id)
+    if reference_set is not None:
+        query = query.where(Agreement.reference_set == reference_set)
+    return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id)).all()
 
 
 def read_agreement(

@@ -210,7 +210,7 @@ def _conclude(session: Session, settings: Settings, evaluations: Sequence[Evalua
     session.flush()
     for suite_id, protocol_id in sorted(changed):
         update_leaderboards(session, settings, protocol_id, suite_id)
-        update_agreements(session, protocol_id, suite_id)
+        update_agreements(session, settings, protocol_id, suite_id)
 
 
 def refresh_evaluation_state(session: Session, evaluation: Evaluation) -> bool:

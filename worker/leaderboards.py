@@ -248,6 +248,7 @@ def _entry(part: RecipeResults, ranked: "RankedRecipe") -> dict[str, Any]:
         "expected_regret": ranked.expected_regret,
         "letters": ranked.letters,
         "seeds": ranked.seeds,
+        "seed_error": ranked.seed_error,
         "gates": part.gates(),
         "sets": ranked.sets,
     }
@@ -261,6 +262,7 @@ def _unranked(part: RecipeResults) -> dict[str, Any]:
         "evaluation": part.evaluation_id,
         "letters": "",
         "seeds": len(part.scored),
+        "seed_error": None,
         "gates": part.gates(),
         "sets": {},
     }

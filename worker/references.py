@@ -123,8 +123,12 @@ def get_reference(session: Session, reference_id: str) -> LabelledReference:
 
 def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
     """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their setting."""
-    points = [_point(row) for row in rows]
-    return label_sweeps(points, "lower" if rows[0].direction == "lower" else "higher") if rows else {}
+    return label_sweeps(points_of(rows), "lower" if rows[0].direction == "lower" else "higher") if rows else {}
+
+
+def points_of(rows: Sequence[Reference]) -> list[SweepPoint]:
+    """Rows as labels and noise are computed from."""
+    return [_point(row) for row in rows]
 
 
 def _point(row: Reference) -> SweepPoint:

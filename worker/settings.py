@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
     reconcile_seconds: float = Field(default=15.0, gt=0, description="how often forgotten work is looked for")
     max_attempts: int = Field(default=3, ge=1, description="a run that failed so often is given up")
+    agreement_alarm: float = Field(
+        default=0.5, ge=-1, le=1, description="an agreement whose Spearman may be below this (95 %) raises an alarm"
+    )
     compile: bool = Field(default=True, description="torch.compile where a C++ compiler is found")
 
     @field_validator("broker_url")

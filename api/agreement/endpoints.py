@@ -4,8 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.agreement.schemas import PastAgreement, show_past
 from api.dependencies import Reading
-from worker.agreement import read_agreement
+from api.pagination import Cursor, Limit, Page, paginate
+from worker.agreement import list_history, read_agreement
 
 router = APIRouter(prefix="/agreement", tags=["agreement"])
 
@@ -16,3 +18,16 @@ def show(
 ) -> dict[str, Any]:
     """The newest figures with their intervals (null where none is due), what chance gives, and the points."""
     return read_agreement(session, protocol, suite, reference_set)
+
+
+@router.get("/history")
+def show_history(
+    session: Reading,
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[PastAgreement]:
+    """Every comparison that was made as references and evaluations arrived, the newest first."""
+    return paginate(list_history(session, protocol, suite, reference_set), cursor, limit, show_past)

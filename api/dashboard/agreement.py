@@ -58,6 +58,37 @@ class AgreementView:
     scatters: tuple[Scatter, ...]
     legend: tuple[LegendItem, ...]
     reference_words: str
+
+    @property
+    def sentence(self) -> str:
+        """What can be repeated; snapshots of older versions have a note alone."""
+        said = self.body.get("conclusion") if self.body["is_evidence"] else None
+        return str(said or self.body["note"])
+
+    @property
+    def alarm(self) -> str:
+        """Empty where there is none."""
+        return str(self.body.get("alarm") or "")
+
+    @property
+    def parts(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """The same figures of parts of the recipes: of each axis, and of all but the easy ones."""
+        parts = [(f"Axis {axis}", figures) for axis, figures in (self.body.get("by_axis") or {}).items()]
+        hard = self.body.get("without_easy")
+        return (*parts, ("Without the easy recipes", hard)) if hard else tuple(parts)
+
+    @property
+    def noise_words(self) -> str:
+        """What seed noise alone allows; empty where it is unknown."""
+        low, high, ceiling = (self.body.get(name) for name in ("noise_only_low", "noise_only_high", "ceiling"))
+        words = []
+        if low is not None and high is not None:
+            words.append(f"The same recipes with new seeds would give a Spearman in {formats.interval(low, high)}.")
+        if ceiling is not None:
+            note = self.body.get("ceiling_note")
+            words.append(f"Seed noise caps it at {formats.number(ceiling, 3)}" + (f" ({note})." if note else "."))
+        return " ".join(words)
+
     axis_words: str
     n: int
 

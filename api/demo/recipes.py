@@ -7,6 +7,7 @@ easy ones (garbage, a small subset repeated): agreement measured on easy pairs a
 from dataclasses import dataclass, field
 from typing import Any
 
+EASY = "easy"
 SETS = ("prose", "packages", "python", "headers", "stubs")
 
 
@@ -43,6 +44,11 @@ def _even(*, axis: str, name: str, description: str, corpora: tuple[str, ...] = 
     return {"name": name, "description": description, "tags": {"axis": axis}, "sources": sources}
 
 
+def _easy(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Nobody would train a large model on it; agreement is shown without such recipes too."""
+    return {**recipe, "tags": {**recipe["tags"], "kind": EASY}}
+
+
 BALANCED = _even(name="balanced", axis="mixture", description="Every corpus the same share")
 CODE_HEAVY = _mixture(
     "code-heavy", "mixture", "Mostly code", python=0.35, headers=0.25, stubs=0.2, prose=0.1, packages=0.1
@@ -73,23 +79,27 @@ DEDUPLICATED = {
     **_mixture("deduplicated", "dedup", "The same after exact dedup", prose_duplicated=0.6, python=0.2, headers=0.2),
 }
 DEDUPLICATED["sources"] = [{**source, "dedup": "exact"} for source in DEDUPLICATED["sources"]]
-GARBAGE = _mixture(
-    "garbage-40",
-    "kind",
-    "Two fifths are digits of compiled libraries",
-    noise=0.4,
-    prose=0.12,
-    packages=0.12,
-    python=0.12,
-    headers=0.12,
-    stubs=0.12,
+GARBAGE = _easy(
+    _mixture(
+        "garbage-40",
+        "mixture",
+        "Two fifths are digits of compiled libraries",
+        noise=0.4,
+        prose=0.12,
+        packages=0.12,
+        python=0.12,
+        headers=0.12,
+        stubs=0.12,
+    )
 )
-REPEATED = _even(
-    name="repeated-1-percent",
-    axis="repetition",
-    description="One document in a hundred of every corpus, again and again",
-    subset=0.01,
-    max_epochs=100,
+REPEATED = _easy(
+    _even(
+        name="repeated-1-percent",
+        axis="repetition",
+        description="One document in a hundred of every corpus, again and again",
+        subset=0.01,
+        max_epochs=100,
+    )
 )
 
 FULL = Size(

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import Body, Key, Reading, Writing
+from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.references.schemas import ReferenceIn, ReferenceOut, show
@@ -14,11 +14,11 @@ router = APIRouter(prefix="/references", tags=["references"])
 
 
 @router.post("", status_code=201, openapi_extra=takes(ReferenceIn))
-def register(key: Key, body: Body, writing: Writing, response: Response) -> ReferenceOut:
+def register(key: Key, body: Body, writing: Writing, settings: SettingsOf, response: Response) -> ReferenceOut:
     """Registers a result and measures every leaderboard's agreement again; 200 if the same is there."""
     row, is_new = references.register_reference(writing.session, validate(ReferenceIn, body).fields())
     if is_new:
-        references_changed(writing.session)
+        references_changed(writing.session, settings)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/references/{row.id}"
     return show(references.get_reference(writing.session, row.id))

@@ -38,7 +38,8 @@ LADDER = 1.25  # a million pairs' degrees of freedom are interpolated between ru
 class RankedRecipe:
     """One line of a leaderboard. None: there is nothing to compute it from, and a warning says why.
 
-    Recipes that share a letter are not resolved from each other. `expected_regret` is in bits per byte.
+    Recipes that share a letter are not resolved from each other. `expected_regret` is in bits per byte; so is
+    `seed_error`, the standard error of the score over seeds, without what a seed does to all recipes alike.
     """
 
     recipe: str
@@ -52,6 +53,7 @@ class RankedRecipe:
     expected_regret: float | None
     letters: str
     seeds: int
+    seed_error: float | None
     sets: dict[str, float]
 
 
@@ -198,6 +200,7 @@ def _entry(digest: Digest, noise: NoiseModel, columns: _Columns, index: int, let
         expected_regret=None if chances is None else float(chances.expected_regret_R[index]),
         letters=letters,
         seeds=len(entry.seeds),
+        seed_error=None if noise.seeds is None else math.sqrt(noise.seeds.variance_R[index] / noise.count_R[index]),
         sets={name: float(scores_R[index]) for name, scores_R in columns.set_scores.items()},
     )
 

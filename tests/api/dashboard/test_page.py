@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from api.dashboard.queries import MOST_SHOWN
@@ -72,6 +72,38 @@ def test_a_ranking_whose_protocol_has_a_newer_version_is_marked(
     page = client.get("/", params={"protocol": f"{old.name}@{old.version}"}).text
     assert "<strong>Stale</strong>" in page
     assert f"protocol {old.name} has version {old.version + 1}" in page
+
+
+def test_an_agreement_is_taken_apart_and_raises_its_alarm(client: Any, seed: Seed, ranked: list[Protocol]) -> None:
+    figures = {"n": 6, "spearman": 0.5, "spearman_low": -0.3, "spearman_high": 0.9}
+    figures |= {"decision_accuracy": 0.7, "decision_accuracy_low": 0.4, "decision_accuracy_high": 0.9}
+    more = {
+        "conclusion": "Weak evidence: 12 recipes.",
+        "alarm": "Spearman may be as low as 0.10.",
+        "by_axis": {"filter": figures},
+        "without_easy": figures,
+        "noise_only_low": 0.6,
+        "noise_only_high": 0.8,
+        "ceiling": 0.97,
+        "ceiling_note": "one seed",
+    }
+
+    def extend(session: Session) -> None:
+        for row in session.scalars(select(Agreement)):
+            row.body = row.body | more
+
+    seed(extend)
+    page = client.get("/").text
+    for words in (
+        "Weak evidence",
+        "<strong>Alarm</strong>",
+        "Axis filter",
+        "Without the easy recipes",
+        "[−0.30, 0.90]",
+    ):
+        assert words in page
+    assert "new seeds would give a Spearman in [0.60, 0.80]" in page
+    assert "caps it at 0.970 (one seed)" in page
 
 
 def test_the_newest_ranking_is_shown_unless_another_is_named(client: Any, ranked: list[Protocol]) -> None:

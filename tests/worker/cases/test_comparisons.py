@@ -28,7 +28,7 @@ def board(session: Session, bureau: Bureau, *, seeds: int = 2) -> None:
             session.get_one(RunScore, (run.id, row.suite_id)).score = level / (150 * np.log(2))
     for index in range(CALIBRANTS):
         refer(session, f"c{index}", 0.9 + 0.05 * index + rng.normal(scale=0.01))
-    agreement.references_changed(session)
+    agreement.references_changed(session, bureau.settings)
 
 
 def refer(session: Session, name: str, value: float) -> None:

@@ -195,7 +195,7 @@ def test_references_are_labelled_and_compared(session: Session, ranked: Bureau) 
     for name, values in {"even": (1.0, 0.9, 1.1), "web": (1.2, 1.1, None), "code": (0.8, 0.9, 1.0)}.items():
         for rate, value in zip((1e-4, 3e-4, 1e-3), values, strict=True):
             register_reference(session, fields(name, value, learning_rate=rate, stopped_early=value is None))
-    references_changed(session)
+    references_changed(session, ranked.settings)
     labels = {part.row.recipe.name: part.label for part in list_references(session, "large")}
     assert labels == {"even": "tuned", "web": "tuned", "code": "swept, at the edge"}
     assert [part.row.value for part in list_references(session, recipe="even") if part.is_best] == [0.9]
