@@ -23,6 +23,7 @@ import numpy as np
 from proxy.ranking.evidence import Float64Array
 
 DRAWS = 4000
+BLOCKS = 16  # of draws: a thousand recipes' temporaries stay in the cache
 SCALES, SPREADS = 60, 60  # grid of κ and τ: quantiles of their priors
 
 
@@ -88,13 +89,24 @@ def _independent_draws(
         return likelihood_G
 
     scale_B1, prior_B1 = _draw_variances(float(own_R.mean()), degrees, log_likelihood, rng)
+    blocks = zip(np.array_split(scale_B1, BLOCKS), np.array_split(prior_B1, BLOCKS), strict=True)
+    return np.concatenate([_draw_given(observed_R, own_R, scale_B1, prior_B1, rng) for scale_B1, prior_B1 in blocks])
+
+
+def _draw_given(
+    observed_R: Float64Array,
+    own_R: Float64Array,
+    scale_B1: Float64Array,
+    prior_B1: Float64Array,
+    rng: np.random.Generator,
+) -> Float64Array:
     noise_BR = scale_B1 * own_R
     weight_BR = 1 / (prior_B1 + noise_BR)
     total_B1 = weight_BR.sum(axis=1, keepdims=True)
     centre_B1 = (weight_BR @ observed_R)[:, None] / total_B1
-    centre_B1 += rng.standard_normal((DRAWS, 1)) / np.sqrt(total_B1)
+    centre_B1 += rng.standard_normal(centre_B1.shape) / np.sqrt(total_B1)
     kept_BR = prior_B1 * weight_BR
-    draws_BR = rng.standard_normal((DRAWS, len(mean_R)))
+    draws_BR = rng.standard_normal(noise_BR.shape)
     draws_BR *= np.sqrt(kept_BR * noise_BR)
     draws_BR += centre_B1 + kept_BR * (observed_R - centre_B1)
     return draws_BR

@@ -10,7 +10,6 @@ Axes: M nodes over log s, W widths, Z nodes over z.
 """
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +18,7 @@ from proxy.ranking.evidence import Float64Array
 
 STEP_Z, EDGE_Z = 0.1, 9.0
 STEP_W, EDGE_W = 0.01, 18.0
+HALVINGS = 46  # of an interval of 25 in log q: to 1e-12 of q
 STEPS_A_SPREAD = 6  # nodes over log s in one standard deviation, 1 / √(2 ν), of its distribution
 COARSEST_STEP = 0.06  # where few degrees of freedom make that wide, P∞ itself must be followed
 
@@ -26,15 +26,16 @@ COARSEST_STEP = 0.06  # where few degrees of freedom make that wide, P∞ itself
 @lru_cache(maxsize=1024)
 def studentized_range(level: float, recipes: int, degrees: float) -> float:
     """The value that the range of `recipes` equal means, in their estimated standard error, exceeds by 1 − level."""
-    from scipy.optimize import brentq
-
     log_s_M, weight_M = _spread_of_scale(degrees)
-    chance = _normal_range(recipes)
-
-    def excess(log_q: float) -> float:
-        return float(weight_M @ chance(np.minimum(np.exp(log_q + log_s_M), EDGE_W))) - level
-
-    return math.exp(brentq(excess, math.log(0.01), math.log(1e9), xtol=1e-12))
+    table_W = _normal_range(recipes)
+    low, high = math.log(0.01), math.log(1e9)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if weight_M @ _interpolate(table_W, np.exp(middle + log_s_M)) < level:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
 
 
 def _spread_of_scale(degrees: float) -> tuple[Float64Array, Float64Array]:
@@ -49,16 +50,30 @@ def _spread_of_scale(degrees: float) -> tuple[Float64Array, Float64Array]:
 
 
 @lru_cache(maxsize=64)
-def _normal_range(recipes: int) -> Callable[[Float64Array], Float64Array]:
-    """P(range of `recipes` standard normal variables ≤ width), for widths of 0 to EDGE_W."""
-    from scipy.interpolate import CubicSpline
+def _normal_range(recipes: int) -> Float64Array:
+    """P(range of `recipes` standard normal variables ≤ w) at w = −h, 0, h, 2 h …, with h = STEP_W."""
     from scipy.special import ndtr
 
-    width_W = np.arange(0, EDGE_W + STEP_W, STEP_W)
+    width_W = np.arange(0, EDGE_W, STEP_W)
     z_Z = np.arange(-EDGE_Z, EDGE_Z + STEP_Z, STEP_Z)
     density_Z = np.exp(-(z_Z**2) / 2) * STEP_Z / math.sqrt(2 * math.pi)
     inside_WZ = ndtr(z_Z) - ndtr(z_Z - width_W[:, None])
     with np.errstate(divide="ignore"):  # log 0 at width 0
         chance_W = recipes * np.exp((recipes - 1) * np.log(inside_WZ)) @ density_Z
-    table: Callable[[Float64Array], Float64Array] = CubicSpline(width_W, chance_W)
-    return table
+    mirrored = (-1) ** (recipes - 1) * chance_W[1]  # odd or even in w, like w^(R − 1)
+    return np.concatenate([[mirrored], chance_W])
+
+
+def _interpolate(table_W: Float64Array, width_M: Float64Array) -> Float64Array:
+    """Cubic through the four nearest widths; beyond the table the last but one."""
+    place_M = np.minimum(width_M / STEP_W, len(table_W) - 4)
+    index_M = place_M.astype(np.int64)
+    x_M = place_M - index_M
+    a_M, b_M, c_M, d_M = (table_W[index_M + shift] for shift in range(4))
+    cubic_M: Float64Array = (
+        -a_M * x_M * (x_M - 1) * (x_M - 2) / 6
+        + b_M * (x_M + 1) * (x_M - 1) * (x_M - 2) / 2
+        - c_M * (x_M + 1) * x_M * (x_M - 2) / 2
+        + d_M * (x_M + 1) * x_M * (x_M - 1) / 6
+    )
+    return cubic_M

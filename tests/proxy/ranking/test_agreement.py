@@ -180,3 +180,17 @@ def test_figures_are_those_of_scipy() -> None:
     assert found.spearman == pytest.approx(stats.spearmanr(DCLM_400M, DCLM_1B).statistic)
     assert found.kendall == pytest.approx(stats.kendalltau(DCLM_400M, DCLM_1B).statistic)
     assert found.pearson == pytest.approx(stats.pearsonr(DCLM_400M, DCLM_1B).statistic)
+
+
+def test_intervals_of_pearson_cover_at_their_level_from_twelve_recipes_on() -> None:
+    """Percentiles of the bootstrap alone cover .90."""
+    rng = np.random.default_rng(17)
+    inside = 0
+    for _ in range(600):
+        first = rng.standard_normal(12)
+        second = 0.9 * first + math.sqrt(1 - 0.9**2) * rng.standard_normal(12)
+        found = measure_agreement(first, second, "lower", rng, resamples=300)
+        assert found.pearson_low is not None
+        assert found.pearson_high is not None
+        inside += found.pearson_low <= 0.9 <= found.pearson_high
+    assert inside / 600 > 0.93
