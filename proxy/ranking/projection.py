@@ -18,7 +18,7 @@ from proxy.ranking.evidence import Float64Array
 
 STEPS = 80
 NUDGE = 1e-6
-CONVERGED = 1e-10
+CONVERGED = 1e-10  # of a step, or relative of the sum of squares
 HOPELESS = 1e9  # of the damping: no step, however short, goes down any more
 COLLINEAR = 1e-13  # of a squared sine: below it two columns are one
 
@@ -57,16 +57,21 @@ def search(residuals: Residuals, start_B2: Float64Array, low_B2: Float64Array, h
     """Log exponents of a local minimum of each row's sum of squares. An exponent whose limits are equal stays there."""
     point_B2 = np.clip(start_B2, low_B2, high_B2)
     residual_BM = residuals(point_B2)
+    squares_B = (residual_BM**2).sum(axis=1)
     damping_B = np.full(len(point_B2), 1e-3)
+    is_done_B = np.zeros(len(point_B2), dtype=np.bool_)
     for _ in range(STEPS):
         step_B2 = _step(residuals, point_B2, residual_BM, damping_B, (low_B2, high_B2))
         trial_B2 = np.clip(point_B2 + step_B2, low_B2, high_B2)
-        moved_B = np.abs(trial_B2 - point_B2).max(axis=1)
         trial_BM = residuals(trial_B2)
-        is_lower_B = (trial_BM**2).sum(axis=1) < (residual_BM**2).sum(axis=1)
+        found_B = (trial_BM**2).sum(axis=1)
+        is_lower_B = found_B < squares_B
+        is_done_B |= (np.abs(trial_B2 - point_B2).max(axis=1) < CONVERGED) | (damping_B > HOPELESS)
+        is_done_B |= is_lower_B & (squares_B - found_B < CONVERGED * squares_B)
         point_B2[is_lower_B], residual_BM[is_lower_B] = trial_B2[is_lower_B], trial_BM[is_lower_B]
+        squares_B = np.minimum(squares_B, found_B)
         damping_B = np.where(is_lower_B, damping_B / 9, damping_B * 6)
-        if ((moved_B < CONVERGED) | (damping_B > HOPELESS)).all():
+        if is_done_B.all():
             break
     return point_B2
 
