@@ -12,6 +12,8 @@ Intervals: parametric bootstrap around the fitted law. Noise is what all points'
 √(χ² / degrees) where residuals exceed it; where any standard error is missing, the residual variance, drawn anew for
 each sample as RSS / χ² of its degrees of freedom, so that one degree of freedom gives Student's wide tails. Points are
 never resampled: six points drawn with replacement would mostly leave a law that nothing identifies.
+Simulated coverage at ten times the largest size: .947 (3 × 3 points, standard errors), .943 (residuals), .973 (six
+points), .967 (six recipes with shared exponents); 300 data sets each, standard error .013.
 
 Assumed: the law holds to the target, same tokenizer, schedule and tuning at all scales. Broken by phase transitions
 (arXiv 2505.18091), repetition, and rates tuned at one scale only; the interval knows nothing of these. Exponents that

@@ -71,7 +71,8 @@ def prior_of_table(table: Float64Array) -> float:
     recipes, seeds = table.shape
     noise = estimate_seed_noise(table, fit_seeds(table), None)
     assert noise is not None
-    return float(noise.degrees_R[noise.variance_R.argmax()]) - (seeds - 1) * (recipes - 1) / recipes
+    raised_degrees = float(noise.degrees_R[noise.variance_R.argmax()])
+    return raised_degrees - float((seeds - 1) * (recipes - 1) / recipes)
 
 
 def prior_by_likelihood(table: Float64Array) -> float:
