@@ -295,3 +295,9 @@ def test_units_of_size_and_loss_do_not_matter(unit: float) -> None:
 def test_predictions_are_plain_values_that_json_can_write() -> None:
     json.dumps(asdict(fitted(grid(noise=0.01, rng=np.random.default_rng(14)))), allow_nan=False)
     json.dumps(asdict(fitted([])), allow_nan=False)
+
+
+def test_four_scales_cannot_measure_two_exponents_however_they_are_spread() -> None:
+    points = [grid()[place] for place in (0, 3, 7, 2)]
+    assert shared({"a": points})["a"].assumed == ("alpha", "beta")
+    assert shared({"a": points, "b": points})["a"].assumed == ()
