@@ -1,6 +1,7 @@
-"""The decision card, and how a ranking hangs on its suite's weights, for a terminal."""
+"""The decision card, the weights of a suite and the extrapolation, for a terminal."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -16,14 +17,8 @@ def decision_card(body: Body) -> Table:
     """A minus B on the suite, on new text and on each set; what is expected at target scale and the verdict below."""
     a, b = body["a"]["recipe"]["name"], body["b"]["recipe"]["name"]
     protocol, suite = body["protocol"], body["suite"]
-    table = Table(
-        title=Text(f"{a} against {b}: {protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"),
-        caption=Text("\n".join(_notes(body))),
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="none",
-    )
+    place = f"{protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"
+    table = _titled(f"{a} against {b}: {place}", _notes(body))
     table.add_column("Bits per byte", overflow="fold")
     table.add_column("A − B", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -40,20 +35,52 @@ def sensitivity_table(body: Body) -> Table:
     protocol, suite = body["protocol"], body["suite"]
     safest = ", ".join(body["safest"])
     notes = [body["note"], f"Least to lose when each weight moves by a factor of {body['factor']:g}: {safest}."]
-    table = Table(
-        title=Text(f"Weights of {suite['name']}@{suite['version']} under {protocol['name']}@{protocol['version']}"),
-        caption=Text("\n".join(notes)),
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="none",
-    )
+    title = f"Weights of {suite['name']}@{suite['version']} under {protocol['name']}@{protocol['version']}"
+    table = _titled(title, notes)
     for words in ("Set", "Share", "τ without it", "best without it", "τ at twice", "best at twice"):
         table.add_column(words, justify="left" if "est" in words or words == "Set" else "right", overflow="fold")
     for part in body["sets"]:
         ways = [_way(part["left_out"]), _way(part["doubled"])]
         table.add_row(Text(part["name"]), f"{100 * part['share']:.0f} %", *ways[0], *ways[1])
     return table
+
+
+def extrapolation_table(body: Body) -> Table:
+    """One row a recipe, best first by what is to be trusted; the sentence that says which stands below."""
+    target = body["target"]
+    scale = f"{target['parameters']:.3g} parameters, {target['tokens']:.3g} tokens"
+    table = _titled(f"At {scale}: a loss law beside the single scale", [body["sentence"], *_refusals(body["recipes"])])
+    for words in ("Recipe", "Law's loss", "95 % interval", "Law's rank", "Single-scale loss", "Single-scale rank"):
+        table.add_column(words, justify="left" if words == "Recipe" else "right", overflow="fold")
+    by = "law_rank" if body["rank_by"] == "law" else "single_scale_rank"
+    for entry in sorted(body["recipes"], key=lambda entry: (entry[by] is None, entry[by] or 0)):
+        law = entry["prediction"]
+        table.add_row(
+            Text(entry["recipe"]),
+            formats.number(law["loss"], 4),
+            escape(formats.interval(law["low"], law["high"], 4)),
+            formats.count(entry["law_rank"]),
+            formats.number(entry["single_scale_loss"], 4),
+            formats.count(entry["single_scale_rank"]),
+        )
+    return table
+
+
+def _refusals(recipes: Sequence[Body]) -> list[str]:
+    """Each reason why a recipe has no law once, with how many recipes it keeps from one."""
+    reasons = Counter(entry["prediction"]["refusal"] for entry in recipes if entry["prediction"]["refusal"])
+    return [f"{count} without a law: {reason}" for reason, count in reasons.most_common(3)]
+
+
+def _titled(title: str, notes: Sequence[str]) -> Table:
+    return Table(
+        title=Text(title),
+        caption=Text("\n".join(notes)),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="none",
+    )
 
 
 def _way(way: Body | None) -> tuple[str, Text]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from api.cards import decision_card, sensitivity_table
+from api.cards import decision_card, extrapolation_table, sensitivity_table
 from api.client import ProblemError
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
 from api.nouns import NOUNS
@@ -258,6 +258,31 @@ def sensitivity(
     with connect(url, None) as client:
         body = client.get("/v1/leaderboard/sensitivity", protocol=protocol, suite=suite, factor=factor)
     print_json(body) if as_json else console.print(sensitivity_table(body))
+
+
+@app.command()
+def extrapolate(
+    suite: str | None = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Protocols of one family; repeatable.")] = None,
+    reference_set: str | None = None,
+    parameters: Annotated[float | None, typer.Option(help="Of the target; default: the references'.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="Of the target; default: the references'.")] = None,
+    own_exponents: Annotated[bool, typer.Option("--own-exponents", help="Each recipe its own exponents.")] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+) -> None:
+    """Predict target losses by a loss law over several scales, and say whether to trust it."""
+    question = {
+        "suite": suite,
+        "protocol": protocol,
+        "reference_set": reference_set,
+        "parameters": parameters,
+        "tokens": tokens,
+        "exponents": "own" if own_exponents else "shared",
+    }
+    with connect(url, None) as client:
+        body = client.get("/v1/extrapolation", **question)
+    print_json(body) if as_json else console.print(extrapolation_table(body))
 
 
 @app.command()

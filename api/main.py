@@ -15,6 +15,7 @@ from api.dashboard.endpoints import STATIC
 from api.dashboard.endpoints import router as dashboard
 from api.dependencies import Slots
 from api.evaluations.endpoints import router as evaluations
+from api.extrapolation.endpoints import router as extrapolation
 from api.health.endpoints import router as health
 from api.jobs.endpoints import router as jobs
 from api.keys.endpoints import router as keys
@@ -42,6 +43,7 @@ NOUNS = (
     leaderboard,
     agreement,
     compare,
+    extrapolation,
     schedules,
     keys,
 )
