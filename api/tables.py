@@ -110,8 +110,10 @@ def _figure(body: Body, name: str, decimals: int) -> str:
 def _notes(bodies: Sequence[Body]) -> list[str]:
     notes = []
     for body in bodies:
-        if body.get("note"):
-            notes.append(f"{_proxy_name(body)}: {body['note']}")
+        said = body.get("conclusion") or body.get("note")
+        if said:
+            notes.append(f"{_proxy_name(body)}: {said}")
+        notes += body.get("notes") or ()
     chance = next((body.get("chance") or {} for body in bodies), {})
     if chance:
         shown = [("decision accuracy", "decision_accuracy", 2), ("regret@1", "regret_at_1", 4)]

@@ -1,15 +1,16 @@
 """Agreement of a leaderboard with reference sets, measured again whenever either changes; its history is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import NotFoundError
 from proxy.fingerprints import fingerprint
+from worker.external import count_tried, update_external_agreements
 from worker.leaderboards import (
     RNG_SEED,
     describe_protocol,
@@ -37,10 +38,12 @@ def update_agreements(session: Session, protocol_id: str, suite_id: str) -> list
     return [row for row in made if row is not None]
 
 
-def references_changed(session: Session) -> None:
-    """A reference arrived: every leaderboard is compared again, in the order in which suites are locked."""
+def references_changed(session: Session, reference_sets: Collection[str] = ()) -> None:
+    """References of these sets arrived: every leaderboard is compared again, in the order in which suites are locked,
+    and then every set of external scores."""
     for protocol, suite in sorted(list_rankings(session), key=lambda pair: (pair[1].id, pair[0].id)):
         update_agreements(session, protocol.id, suite.id)
+    update_external_agreements(session, changed_references=reference_sets)
 
 
 def _update(session: Session, leaderboard: Leaderboard, reference_set: str) -> Agreement | None:
@@ -102,16 +105,8 @@ def _body(
         "unit": sample.unit,
         **asdict(figures),
         "points": points,
-        "protocols_tried": _protocols_tried(session, sample.reference_set, leaderboard.protocol_id),
+        "protocols_tried": count_tried(session, sample.reference_set, protocol_id=leaderboard.protocol_id),
     }
-
-
-def _protocols_tried(session: Session, reference_set: str, protocol_id: str) -> int:
-    """How many protocols were compared with this set, this one included: the best of many flatters."""
-    query = select(func.count(Agreement.protocol_id.distinct())).where(
-        Agreement.reference_set == reference_set, Agreement.protocol_id != protocol_id
-    )
-    return 1 + (session.scalar(query) or 0)
 
 
 def _newest(session: Session, protocol_id: str, suite_id: str, reference_set: str | None) -> Agreement | None:

@@ -5,14 +5,27 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.dependencies import Reading
+from proxy.errors import InvalidInputError
 from worker.agreement import read_agreement
+from worker.external import read_external_agreement
 
 router = APIRouter(prefix="/agreement", tags=["agreement"])
 
 
 @router.get("")
 def show(
-    session: Reading, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
+    session: Reading,
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    proxy_set: str | None = None,
 ) -> dict[str, Any]:
-    """The newest figures with their intervals (null where none is due), what chance gives, and the points."""
+    """The newest figures with their intervals (null where none is due), what chance gives, and the points.
+
+    `proxy_set` names imported scores, which stand where a protocol's leaderboard does otherwise.
+    """
+    if proxy_set is not None:
+        if protocol is not None or suite is not None:
+            raise InvalidInputError.at("/proxy_set", proxy_set, "stands for a protocol and a suite; leave them out")
+        return read_external_agreement(session, proxy_set, reference_set)
     return read_agreement(session, protocol, suite, reference_set)
