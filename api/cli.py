@@ -298,6 +298,7 @@ def agreement(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    proxy_set: Annotated[str | None, typer.Option(help="Imported proxy scores instead of a protocol's.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
 ) -> None:
@@ -306,13 +307,14 @@ def agreement(
         if direction or proxy_direction or proxy_where or reference_where:
             raise typer.BadParameter("directions and filters are for tables: give --proxy and --reference")
         with connect(url, None) as client:
-            body = client.get("/v1/agreement", protocol=protocol, suite=suite, reference_set=reference_set)
+            sets = {"reference_set": reference_set, "proxy_set": proxy_set}
+            body = client.get("/v1/agreement", protocol=protocol, suite=suite, **sets)
         print_json(body) if as_json else console.print(agreement_table([body]))
         return
     if proxy is None or reference is None or direction is None:
         raise typer.BadParameter("tables need --proxy, --reference and --direction together")
-    if protocol or suite or reference_set or url:
-        raise typer.BadParameter("--protocol, --suite, --reference-set and --url are about a service, not about tables")
+    if protocol or suite or reference_set or proxy_set:
+        raise typer.BadParameter("--protocol, --suite and the names of sets are about a service, not about tables")
     comparison = compare_files(
         proxy,
         reference,

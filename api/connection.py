@@ -57,6 +57,14 @@ def read_text(path: Path) -> str:
         raise InvalidInputError.at("FILE", str(path), f"cannot be read: {error}") from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """A file as it is; InvalidInputError names one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError.at("FILE", str(path), f"cannot be read: {error}") from error
+
+
 def read_structured(path: Path) -> Any:
     """A YAML or JSON file (JSON is YAML)."""
     text = read_text(path)

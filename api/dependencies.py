@@ -128,6 +128,14 @@ async def structured_body(request: Request) -> Any:
         raise MalformedBodyError(error.problems) from error
 
 
+async def table_body(request: Request) -> bytes:
+    """The body of a CSV table, unread."""
+    media_type = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
+    if media_type != "text/csv":
+        raise UnsupportedMediaTypeError(f"content type {media_type!r} is not read; send text/csv")
+    return await _read_body(request, LARGEST_BODY_BYTES)
+
+
 def _parse(content: bytes, media: Media) -> Any:
     parsed = parse_body(content, media)
     require_plain(parsed)
@@ -152,3 +160,4 @@ Reading = Annotated[Session, Depends(reading, scope="function")]
 Writing = Annotated[Transaction, Depends(writing, scope="function")]
 Key = Annotated[ApiKey, Depends(api_key)]
 Body = Annotated[Any, Depends(structured_body)]
+TableBody = Annotated[bytes, Depends(table_body)]

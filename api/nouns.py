@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from api.connection import KeyOption, UrlOption, connect, console, print_json, read_structured, read_text, recipe_body
+from api.connection import (
+    JsonOption,
+    KeyOption,
+    UrlOption,
+    connect,
+    console,
+    print_json,
+    read_bytes,
+    read_structured,
+    read_text,
+    recipe_body,
+)
+
+IMPORT_SECONDS = 600
 
 corpus = typer.Typer(no_args_is_help=True, help="Registered sources of documents.")
 tokenizer = typer.Typer(no_args_is_help=True, help="Tokenizers: trained here, or your own.")
@@ -111,6 +124,30 @@ def add_reference(file: SpecArgument, url: UrlOption = None, key: KeyOption = No
         for one in content if isinstance(content, list) else [content]:
             row = client.post("/v1/references", one)
             console.print(f"{row['id']}  {row['recipe']['name']}  {row['value']}  {row['label']}")
+
+
+@reference.command("import")
+def import_references(
+    file: Annotated[Path, typer.Argument(help="CSV: references, or proxy scores measured elsewhere.")],
+    partial: Annotated[bool, typer.Option("--partial", help="Take the good rows even if others have faults.")] = False,
+    allow_unregistered: Annotated[
+        bool, typer.Option("--allow-unregistered", help="Keep results of recipes that are not registered.")
+    ] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Register a table of results: all rows, or none and a report of what is wrong with each."""
+    params = {"partial": partial, "allow_unregistered": allow_unregistered}
+    options = {"content": read_bytes(file), "headers": {"Content-Type": "text/csv"}, "timeout": IMPORT_SECONDS}
+    with connect(url, key) as client:
+        report = client.request("POST", "/v1/references:import", params=params, **options).json()
+    if as_json:
+        print_json(report)
+        return
+    console.print(f"{report['imported']} imported, {report['unchanged']} unchanged, {report['refused']} refused")
+    for fault in report["errors"]:
+        console.print(f"  {fault['pointer']}: {fault['detail']} (got {fault['value']!r})", markup=False)
 
 
 @schedule.command("add")

@@ -1,10 +1,10 @@
 """`foretaste agreement --proxy a.csv --reference b.csv`: two tables compared on this machine, without a service."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from api.connection import read_bytes
 from proxy.errors import InvalidInputError
 from proxy.ranking.agreement import Direction
 from proxy.results.comparison import Comparison, compare_tables
@@ -36,19 +36,11 @@ def compare_files(
 
 def as_body(comparison: Comparison, proxy: Path, reference: Path) -> dict[str, Any]:
     """What the terminal's table shows, in the form of the service's answer."""
-    return {
-        "proxy_set": proxy.name,
-        "reference_set": reference.name,
-        **asdict(comparison.figures),
-        "note": "\n".join([comparison.conclusion, *comparison.notes]),
-    }
+    return {"proxy_set": proxy.name, "reference_set": reference.name, **comparison.as_json()}
 
 
 def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            message = f"is larger than {LARGEST_FILE_BYTES:,} bytes, the most that is read"
-            raise InvalidInputError.at(str(path), path.stat().st_size, message)
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError.at(str(path), path.name, f"cannot be read: {error.strerror}") from error
+    content = read_bytes(path)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise InvalidInputError.at(str(path), len(content), f"is larger than {LARGEST_FILE_BYTES:,} bytes")
+    return content

@@ -123,6 +123,7 @@ def _notes(bodies: Sequence[Body]) -> list[str]:
             notes.append(f"{_proxy_name(body)}: {said}")
         if body.get("alarm"):
             notes.append(f"Alarm: {body['alarm']}")
+        notes += body.get("notes") or ()
     chance = next((body.get("chance") or {} for body in bodies), {})
     if chance:
         shown = [("decision accuracy", "decision_accuracy", 2), ("regret@1", "regret_at_1", 4)]

@@ -1,16 +1,17 @@
 """Agreement of a leaderboard with reference sets, measured again whenever either changes; its history is kept."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import NotFoundError
 from proxy.fingerprints import fingerprint
+from worker.external import count_tried, update_external_agreements
 from worker.leaderboards import (
     RNG_SEED,
     describe_protocol,
@@ -44,10 +45,12 @@ def update_agreements(session: Session, settings: Settings, protocol_id: str, su
     return [row for row in made if row is not None]
 
 
-def references_changed(session: Session, settings: Settings) -> None:
-    """A reference arrived: every leaderboard is compared again, in the order in which suites are locked."""
+def references_changed(session: Session, settings: Settings, reference_sets: Collection[str] = ()) -> None:
+    """References of these sets arrived: every leaderboard is compared again, in the order in which suites are locked,
+    and then every set of external scores."""
     for protocol, suite in sorted(list_rankings(session), key=lambda pair: (pair[1].id, pair[0].id)):
         update_agreements(session, settings, protocol.id, suite.id)
+    update_external_agreements(session, changed_references=reference_sets)
 
 
 def _update(session: Session, settings: Settings, leaderboard: Leaderboard, reference_set: str) -> Agreement | None:
@@ -131,7 +134,7 @@ def _body(
         "alarm": _alarm(figures, settings.agreement_alarm),
         "points": points,
         "references": len(rows),
-        "protocols_tried": _protocols_tried(session, sample.reference_set, leaderboard.protocol_id),
+        "protocols_tried": count_tried(session, sample.reference_set, protocol_id=leaderboard.protocol_id),
     }
 
 
@@ -153,14 +156,6 @@ def _alarm(figures: "AgreementFigures", threshold: float) -> str | None:
     return words
 
 
-def _protocols_tried(session: Session, reference_set: str, protocol_id: str) -> int:
-    """How many protocols were compared with this set, this one included: the best of many flatters."""
-    query = select(func.count(Agreement.protocol_id.distinct())).where(
-        Agreement.reference_set == reference_set, Agreement.protocol_id != protocol_id
-    )
-    return 1 + (session.scalar(query) or 0)
-
-
 def _newest(session: Session, protocol_id: str, suite_id: str, reference_set: str | None) -> Agreement | None:
     query = select(Agreement).where(Agreement.protocol_id == protocol_id, Agreement.suite_id == suite_id)
     if reference_set is not None:
@@ -175,7 +170,11 @@ def find_agreement(session: Session, leaderboard: Leaderboard, reference_set: st
 
 
 def list_history(
-    session: Session, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
+    session: Session,
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    proxy_set: str | None = None,
 ) -> Sequence[Agreement]:
     """Every comparison ever made, the newest first: of one version where a version is named, else of all."""
     query = select(Agreement)
@@ -185,6 +184,8 @@ def list_history(
         query = query.where(Agreement.suite_id == find_suite(session, suite).id)
     if reference_set is not None:
         query = query.where(Agreement.reference_set == reference_set)
+    if proxy_set is not None:
+        query = query.where(Agreement.proxy_set == proxy_set)
     return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id)).all()
 
 

@@ -1,21 +1,22 @@
 """References: large-scale results of recipes, one hyperparameter setting a row. Labels are computed from all rows of
 a set, never declared (statistics.md, section 5)."""
 
+import datetime
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.errors import InvalidInputError, NotFoundError
+from proxy.errors import FieldProblem, InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.ranking.metrics import known_direction
 from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps, write_setting
 from worker.lookup import find_or_add
 from worker.recipes import find_recipe
-from worker.store.models import Evaluation, Reference
+from worker.store.models import Evaluation, ExternalScore, Reference
 
 DIRECTIONS = ("lower", "higher")
 
@@ -38,6 +39,8 @@ class ReferenceFields:
     seed: int | None = None
     source: str = ""
     evaluation: str | None = None
+    date: datetime.date | None = None
+    axis: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +62,63 @@ def register_reference(session: Session, reported: ReferenceFields) -> tuple[Ref
     recipe = find_recipe(session, reported.recipe)
     _check(session, reported)
     content = {name: value for name, value in vars(reported).items() if name != "recipe"}
-    key = fingerprint(content | {"recipe": recipe.fingerprint})
+    key = request_key(content, recipe.fingerprint)
 
     def find() -> Reference | None:
         return session.scalars(select(Reference).where(Reference.request_key == key)).first()
 
     def make() -> Reference:
         columns = {name: value for name, value in content.items() if name != "evaluation"}
-        return Reference(recipe=recipe, evaluation_id=reported.evaluation, request_key=key, **columns)
+        return Reference(
+            recipe_id=recipe.id,
+            recipe_name=recipe.name,
+            evaluation_id=reported.evaluation,
+            request_key=key,
+            **columns,
+        )
 
     return find_or_add(session, find, make)
 
 
+def request_key(content: Mapping[str, Any], recipe: str) -> str:
+    """Names one reported result: the same again is the same row. `recipe` is a fingerprint."""
+    # the younger columns count only where they are used, so that older keys stay what they were
+    said = {name: value for name, value in content.items() if name not in ("axis", "date") or value is not None}
+    if "date" in said:
+        said["date"] = said["date"].isoformat()
+    return fingerprint({**said, "recipe": recipe})
+
+
+def metric_problem(metric: str, direction: str) -> FieldProblem | None:
+    """What is wrong with a direction on its own, or against a metric whose name says the opposite."""
+    if direction not in DIRECTIONS:
+        return FieldProblem(pointer="/direction", value=direction, message="must be lower or higher")
+    known = known_direction(metric)
+    if known is not None and known != direction:
+        return FieldProblem(pointer="/direction", value=direction, message=f"{metric} is better when {known}")
+    return None
+
+
+def value_problem(value: float | None, stopped_early: bool) -> FieldProblem | None:
+    """A result has a value, or says that its setting was given up."""
+    if (value is None) == stopped_early:
+        return None
+    message = "must be there unless stopped_early is true, and only then"
+    return FieldProblem(pointer="/value", value=value, message=message)
+
+
 def _check(session: Session, reported: ReferenceFields) -> None:
-    if reported.direction not in DIRECTIONS:
-        raise InvalidInputError.at("/direction", reported.direction, "must be lower or higher")
-    known = known_direction(reported.metric)
-    if known is not None and known != reported.direction:
-        raise InvalidInputError.at("/direction", reported.direction, f"{reported.metric} is better when {known}")
-    if (reported.value is None) != reported.stopped_early:
-        raise InvalidInputError.at(
-            "/value", reported.value, "must be there unless stopped_early is true, and only then"
-        )
+    found = (metric_problem(reported.metric, reported.direction), value_problem(reported.value, reported.stopped_early))
+    problems = [problem for problem in found if problem is not None]
+    if problems:
+        raise InvalidInputError(problems[:1])
     if reported.evaluation is not None and session.get(Evaluation, reported.evaluation) is None:
         raise InvalidInputError.at("/evaluation", reported.evaluation, "no such evaluation")
     same_set = select(Reference).where(Reference.reference_set == reported.reference_set).limit(1)
     other = session.scalars(same_set).first()
     if other is not None and (other.metric, other.direction) != (reported.metric, reported.direction):
-        raise InvalidInputError.at(
-            "/metric",
-            reported.metric,
-            f"set {reported.reference_set} holds {other.metric} ({other.direction} is better)",
-        )
+        message = f"set {reported.reference_set} holds {other.metric} ({other.direction} is better)"
+        raise InvalidInputError.at("/metric", reported.metric, message)
 
 
 def list_references(
@@ -101,16 +129,21 @@ def list_references(
     if reference_set is not None:
         query = query.where(Reference.reference_set == reference_set)
     rows = session.scalars(query).all()
-    wanted = None if recipe is None else find_recipe(session, recipe).id
+    wanted = None if recipe is None else _wanted_key(session, rows, recipe)
     by_set: dict[str, list[Reference]] = defaultdict(list)
     for row in rows:
         by_set[row.reference_set].append(row)
     labels = {name: label_rows(part) for name, part in by_set.items()}
     return [
-        _labelled(row, labels[row.reference_set][row.recipe_id])
+        _labelled(row, labels[row.reference_set][recipe_key(row)])
         for row in rows
-        if wanted is None or row.recipe_id == wanted
+        if wanted is None or recipe_key(row) == wanted
     ]
+
+
+def _wanted_key(session: Session, rows: Sequence[Reference], recipe: str) -> str:
+    unregistered = {row.recipe_name: recipe_key(row) for row in rows if row.recipe_id is None}
+    return unregistered.get(recipe) or find_recipe(session, recipe).id
 
 
 def get_reference(session: Session, reference_id: str) -> LabelledReference:
@@ -121,19 +154,26 @@ def get_reference(session: Session, reference_id: str) -> LabelledReference:
     return next(part for part in list_references(session, row.reference_set) if part.id == reference_id)
 
 
+def recipe_key(row: Reference | ExternalScore) -> str:
+    """Which recipe a row is about: the id of a registered one, else its name behind a mark that no id has."""
+    return row.recipe_id or f"name:{row.recipe_name}"
+
+
 def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
-    """What each recipe of one set earned, by recipe id. Rows of other seeds count towards the mean of their setting."""
+    """What each recipe of one set earned, by `recipe_key`. Rows of other seeds count towards the mean of their
+    setting."""
     return label_sweeps(points_of(rows), "lower" if rows[0].direction == "lower" else "higher") if rows else {}
 
 
 def points_of(rows: Sequence[Reference]) -> list[SweepPoint]:
     """Rows as labels and noise are computed from."""
-    return [_point(row) for row in rows]
+    return [sweep_point(row) for row in rows]
 
 
-def _point(row: Reference) -> SweepPoint:
+def sweep_point(row: Reference | ExternalScore) -> SweepPoint:
+    """As labels see it."""
     return SweepPoint(
-        recipe=row.recipe_id,
+        recipe=recipe_key(row),
         learning_rate=row.learning_rate,
         value=row.value,
         stopped_early=row.stopped_early,
@@ -143,7 +183,7 @@ def _point(row: Reference) -> SweepPoint:
 
 
 def _labelled(row: Reference, label: TuningLabel) -> LabelledReference:
-    is_best = row.value is not None and _point(row).setting == label.best_setting
+    is_best = row.value is not None and sweep_point(row).setting == label.best_setting
     return LabelledReference(row=row, label=label.label, is_best=is_best)
 
 

@@ -7,16 +7,29 @@ from fastapi import APIRouter
 from api.agreement.schemas import PastAgreement, show_past
 from api.dependencies import Reading
 from api.pagination import Cursor, Limit, Page, paginate
+from proxy.errors import InvalidInputError
 from worker.agreement import list_history, read_agreement
+from worker.external import read_external_agreement
 
 router = APIRouter(prefix="/agreement", tags=["agreement"])
 
 
 @router.get("")
 def show(
-    session: Reading, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
+    session: Reading,
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    proxy_set: str | None = None,
 ) -> dict[str, Any]:
-    """The newest figures with their intervals (null where none is due), what chance gives, and the points."""
+    """The newest figures with their intervals (null where none is due), what chance gives, and the points.
+
+    `proxy_set` names imported scores, which stand where a protocol's leaderboard does otherwise.
+    """
+    if proxy_set is not None:
+        if protocol is not None or suite is not None:
+            raise InvalidInputError.at("/proxy_set", proxy_set, "stands for a protocol and a suite; leave them out")
+        return read_external_agreement(session, proxy_set, reference_set)
     return read_agreement(session, protocol, suite, reference_set)
 
 
@@ -26,8 +39,9 @@ def show_history(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    proxy_set: str | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[PastAgreement]:
     """Every comparison that was made as references and evaluations arrived, the newest first."""
-    return paginate(list_history(session, protocol, suite, reference_set), cursor, limit, show_past)
+    return paginate(list_history(session, protocol, suite, reference_set, proxy_set), cursor, limit, show_past)

@@ -15,9 +15,10 @@ class PastAgreement(BaseModel):
 
     id: str
     created_at: datetime
-    protocol: dict[str, Any]
-    suite: dict[str, Any]
-    leaderboard: str = Field(description="id of the ranking's snapshot")
+    protocol: dict[str, Any] | None
+    suite: dict[str, Any] | None
+    leaderboard: str | None = Field(description="the ranking's snapshot; null for imported scores")
+    proxy_set: str | None = Field(description="imported scores that stand where a ranking does otherwise")
     reference_set: str
     metric: str
     references: int | None = Field(description="rows of the reference set at that time")
@@ -30,12 +31,12 @@ class PastAgreement(BaseModel):
 def show_past(row: Agreement) -> PastAgreement:
     """A snapshot without its points."""
     body = row.body
-    named = ("protocol", "suite", "leaderboard", "reference_set", "metric", "n", "is_evidence")
+    named = ("reference_set", "metric", "n", "is_evidence")
+    perhaps = ("protocol", "suite", "leaderboard", "proxy_set", "references", "alarm")
     return PastAgreement(
         id=row.id,
         created_at=row.created_at,
         **{name: body[name] for name in named},
-        references=body.get("references"),
+        **{name: body.get(name) for name in perhaps},
         figures={f"{name}{side}": body[f"{name}{side}"] for name in FIGURES for side in ("", "_low", "_high")},
-        alarm=body.get("alarm"),
     )

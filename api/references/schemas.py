@@ -1,21 +1,36 @@
 """What references look like over HTTP."""
 
 import json
-from datetime import datetime
-from typing import Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from api.runs.schemas import RecipeRef, refer_to_recipe
 from proxy.recipes import Name, Specification
 from worker.references import LabelledReference, ReferenceFields
 
 
-class ReferenceIn(Specification):
-    """One large-scale result at one setting of the hyperparameters."""
+def _parse_day(value: object) -> object:
+    """Days as ISO 8601 writes them; Pydantic alone would take 20260131 for seconds since 1970."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("must be a day such as 2026-01-31") from error
+    if value is None or type(value) is date:
+        return value
+    raise ValueError("must be a day such as 2026-01-31")
 
-    reference_set: Name = Field(description="results that are compared with each other")
-    recipe: str = Field(description="name, fingerprint or id of a registered recipe")
+
+Day = Annotated[date, BeforeValidator(_parse_day)]
+
+
+class ResultIn(Specification):
+    """One measured result of a recipe, without the set it belongs to."""
+
+    recipe: str = Field(min_length=1, description="name, fingerprint or id of a registered recipe")
+    axis: str | None = Field(default=None, min_length=1, max_length=100, description="what the recipe varies")
     metric: str = Field(min_length=1, max_length=100, description="e.g. bits_per_byte, core_v1")
     direction: Literal["lower", "higher"] = Field(description="which values are better")
     unit: str = Field(default="", max_length=40)
@@ -27,7 +42,7 @@ class ReferenceIn(Specification):
     parameters: int = Field(gt=0)
     tokens: int = Field(gt=0)
     source: str = Field(default="", description="where the figure comes from")
-    evaluation: str | None = Field(default=None, description="if it was trained here")
+    date: Day | None = Field(default=None, description="when it was measured")
 
     @field_validator("hyperparameters")
     @classmethod
@@ -37,6 +52,13 @@ class ReferenceIn(Specification):
         except ValueError as error:
             raise ValueError("holds NaN or an infinity, which JSON cannot store") from error
         return value
+
+
+class ReferenceIn(ResultIn):
+    """One large-scale result at one setting of the hyperparameters."""
+
+    reference_set: Name = Field(description="results that are compared with each other")
+    evaluation: str | None = Field(default=None, description="if it was trained here")
 
     def fields(self) -> ReferenceFields:
         """As the use case takes it."""
@@ -48,7 +70,9 @@ class ReferenceOut(BaseModel):
 
     id: str
     reference_set: str
-    recipe: RecipeRef
+    recipe: RecipeRef | None = Field(description="null for a recipe that is not registered")
+    recipe_name: str
+    axis: str | None
     metric: str
     direction: str
     unit: str
@@ -60,6 +84,7 @@ class ReferenceOut(BaseModel):
     parameters: int
     tokens: int
     source: str
+    date: Day | None
     evaluation: str | None
     label: str = Field(description="computed: tuned | swept, at the edge | swept, unequal | single")
     is_best: bool = Field(description="this rate is the sweep's best")
@@ -72,7 +97,9 @@ def show(labelled: LabelledReference) -> ReferenceOut:
     return ReferenceOut(
         id=row.id,
         reference_set=row.reference_set,
-        recipe=refer_to_recipe(row.recipe),
+        recipe=None if row.recipe is None else refer_to_recipe(row.recipe),
+        recipe_name=row.recipe_name,
+        axis=row.axis,
         metric=row.metric,
         direction=row.direction,
         unit=row.unit,
@@ -84,6 +111,7 @@ def show(labelled: LabelledReference) -> ReferenceOut:
         parameters=row.parameters,
         tokens=row.tokens,
         source=row.source,
+        date=row.date,
         evaluation=row.evaluation_id,
         label=labelled.label,
         is_best=labelled.is_best,

@@ -11,7 +11,7 @@ why the sentence counts the tuned ones.
 
 from collections.abc import Iterable
 
-from proxy.ranking.agreement import AgreementFigures
+from proxy.ranking.agreement import EVIDENCE_FROM, AgreementFigures
 from proxy.ranking.tuning import Label
 
 WEAK_BELOW = 0.5
@@ -22,6 +22,9 @@ NEARLY_NONE = 0.2
 def conclude(figures: AgreementFigures, labels: Iterable[Label]) -> str:
     """The sentence; `labels` are those of the references that were compared."""
     low, high = figures.spearman_low, figures.spearman_high
+    if figures.n < EVIDENCE_FROM:
+        found = "no recipe has" if figures.n == 0 else f"only {figures.n} recipe{'s have' if figures.n > 1 else ' has'}"
+        return f"No evidence: {found} both a proxy score and a reference, and {EVIDENCE_FROM} are the least."
     if not figures.is_evidence or low is None or high is None or figures.spearman is None:
         return f"No evidence: {figures.note[0].lower()}{figures.note[1:]}"
     grade, reading = _grade(low, high)
@@ -42,7 +45,7 @@ def _grade(low: float, high: float) -> tuple[str, str]:
     if low < WEAK_BELOW:
         return "Weak evidence", "do not rule out that the proxy is wrong about a third of the pairs"
     if low < STRONG_FROM:
-        return "Moderate evidence", "show a similar order of proxy and references, with clear exceptions to be expected"
+        return "Moderate evidence", "show a similar order of proxy and references, but do not rule out clear exceptions"
     return "Strong evidence", "show nearly the same order of proxy and references"
 
 

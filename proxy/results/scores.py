@@ -77,7 +77,7 @@ def read_scores(content: bytes, name: str, direction: Direction, where: Sequence
 
 
 def read_hyperparameters(row: Row, columns: Sequence[str], problems: Problems) -> dict[str, float | str]:
-    """The cells of these columns that are not empty, numbers as numbers."""
+    """The cells of these columns that are not empty, numbers as numbers, whole ones as written."""
     found: dict[str, float | str] = {}
     for column in columns:
         text = row.cells[column]
@@ -85,7 +85,8 @@ def read_hyperparameters(row: Row, columns: Sequence[str], problems: Problems) -
             problems.add(row, column, "must be a finite number or a word")
         elif text:
             number = parse_number(text)
-            found[column] = text if number is None else number
+            is_whole = number is not None and text.lstrip("-").isdecimal()
+            found[column] = text if number is None else int(text) if is_whole else number
     return found
 
 

@@ -79,6 +79,23 @@ def test_results_are_shown_and_compared(run: Run, tmp_path: Path) -> None:
     assert json.loads(good(run("agreement", "--json")))["n"] == 2
 
 
+def test_a_table_of_results_is_imported_and_its_faults_are_shown(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "past.csv"
+    table.write_text(
+        "kind,proxy_set,reference_set,recipe,metric,direction,value,parameters,tokens\n"
+        "proxy,past,,even,loss,lower,1,1,1\nreference,,large,even,loss,lower,2,9,9\nproxy,past,,x,loss,lower,nan,1,1\n"
+    )
+    refused = run("reference", "import", table)
+    assert refused.exit_code == 1
+    assert "/rows/2/value" in str(refused.exception)
+    said = good(run("reference", "import", table, "--partial"))
+    assert "2 imported, 0 unchanged, 1 refused" in said
+    assert "/rows/2/value: line 4" in said
+    body = json.loads(good(run("reference", "import", table, "--partial", "--allow-unregistered", "--json")))
+    assert (body["imported"], body["unchanged"], body["refused"]) == (0, 2, 1)
+    assert "No evidence: only 1 recipe has both" in " ".join(good(run("agreement", "--proxy-set", "past")).split())
+
+
 def test_a_recipe_is_checked_submitted_and_watched(run: Run, ranked: Service, tmp_path: Path) -> None:
     file = spec(tmp_path / "even.yaml", RECIPE)
     assert json.loads(good(run("recipe", "check", file, "--suite", "held-out")))["leaks"] == 0

@@ -7,6 +7,7 @@ words were parsed into, beside the fingerprint that names their content.
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from datetime import date as calendar_date
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
 
 from worker.store.states import State
 
@@ -258,18 +259,15 @@ class RunScore(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Reference(Base):
-    """One large-scale result of a recipe. Labels are computed from all rows of a set, never declared."""
+class ResultMixin:
+    """A measured result of a recipe. Without `recipe_id` the recipe is known by the name its team gave it only."""
 
-    __tablename__ = "reference_results"
-    __table_args__ = (UniqueConstraint("request_key"),)
-    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("ref"))
-    reference_set: Mapped[str] = mapped_column(String(100), index=True)
-    recipe_id: Mapped[str] = mapped_column(ForeignKey("recipes.id"), index=True)
+    recipe_name: Mapped[str] = mapped_column(String(200))
+    axis: Mapped[str | None] = mapped_column(String(100))
     metric: Mapped[str] = mapped_column(String(100))
     direction: Mapped[str] = mapped_column(String(6))  # lower | higher
     unit: Mapped[str] = mapped_column(String(40), default="")
-    value: Mapped[float | None]  # None: this rate was given up early
+    value: Mapped[float | None]  # None: this setting was given up early
     stopped_early: Mapped[bool] = mapped_column(default=False)
     learning_rate: Mapped[float | None]
     hyperparameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -277,11 +275,36 @@ class Reference(Base):
     parameters: Mapped[int] = mapped_column(BigInteger)
     tokens: Mapped[int] = mapped_column(BigInteger)
     source: Mapped[str] = mapped_column(Text, default="")
-    evaluation_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
+    date: Mapped[calendar_date | None]  # when it was measured
     request_key: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
-    recipe: Mapped[Recipe] = relationship()
+    @declared_attr
+    def recipe_id(cls) -> Mapped[str | None]:  # noqa: N805 - SQLAlchemy passes the class
+        return mapped_column(ForeignKey("recipes.id"), index=True)
+
+    @declared_attr
+    def recipe(cls) -> Mapped[Recipe | None]:  # noqa: N805
+        return relationship()
+
+
+class Reference(ResultMixin, Base):
+    """One large-scale result of a recipe. Labels are computed from all rows of a set, never declared."""
+
+    __tablename__ = "reference_results"
+    __table_args__ = (UniqueConstraint("request_key"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("ref"))
+    reference_set: Mapped[str] = mapped_column(String(100), index=True)
+    evaluation_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
+
+
+class ExternalScore(ResultMixin, Base):
+    """One proxy score that was measured elsewhere: a team's past, or a published study."""
+
+    __tablename__ = "external_scores"
+    __table_args__ = (UniqueConstraint("request_key"),)
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("ext"))
+    proxy_set: Mapped[str] = mapped_column(String(100), index=True)
 
 
 class Leaderboard(Base):
@@ -298,13 +321,18 @@ class Leaderboard(Base):
 
 
 class Agreement(Base):
-    """A snapshot of how a leaderboard agrees with a reference set. Never overwritten: its history is shown."""
+    """A snapshot of how a leaderboard, or else a set of external scores, agrees with a reference set. Never
+    overwritten: its history is shown."""
 
     __tablename__ = "agreements"
-    __table_args__ = (Index("ix_agreements_newest", "protocol_id", "suite_id", "reference_set", "created_at"),)
+    __table_args__ = (
+        Index("ix_agreements_newest", "protocol_id", "suite_id", "reference_set", "created_at"),
+        Index("ix_agreements_external", "proxy_set", "reference_set", "created_at"),
+    )
     id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("agr"))
-    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
-    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
+    protocol_id: Mapped[str | None] = mapped_column(ForeignKey("protocols.id"))
+    suite_id: Mapped[str | None] = mapped_column(ForeignKey("suites.id"))
+    proxy_set: Mapped[str | None] = mapped_column(String(100))
     reference_set: Mapped[str] = mapped_column(String(100))
     evidence: Mapped[str] = mapped_column(String(64))
     body: Mapped[dict[str, Any]]

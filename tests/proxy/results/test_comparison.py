@@ -6,7 +6,7 @@ from scipy import stats
 
 from proxy.errors import InvalidInputError
 from proxy.ranking.agreement import Direction
-from proxy.results.comparison import Comparison, compare_tables
+from proxy.results.comparison import MOST_RECIPES, Comparison, compare_tables
 from proxy.results.scores import ScoreTable, read_scores
 
 
@@ -109,3 +109,9 @@ def test_the_same_tables_give_the_same_json_without_nan() -> None:
     tables = line_up(list(rng.normal(size=20)), "p"), line_up(list(rng.normal(size=20)), "r")
     first, second = (json.dumps(compare(*tables).as_json(), allow_nan=False) for _ in range(2))
     assert first == second
+
+
+def test_more_recipes_than_memory_should_pay_for_are_refused() -> None:
+    many = line_up([float(value) for value in range(MOST_RECIPES + 1)], "p")
+    with pytest.raises(InvalidInputError, match="at most 3,000 recipes"):
+        compare(many, many)

@@ -44,6 +44,36 @@ def test_every_table_is_gone_after_a_downgrade(database_url: str, tmp_path: Path
     engine.dispose()
 
 
+def test_references_keep_their_recipes_name_through_the_second_script(database_url: str, tmp_path: Path) -> None:
+    config = make_alembic_config(database_url)
+    command.upgrade(config, "0001")
+    engine = make_engine(database_url)
+    now = "2026-01-31 00:00:00"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO recipes (id, name, fingerprint, spec, corpora, created_at)"
+            f" VALUES ('rec_1', 'even', 'f', '{{}}', '{{}}', '{now}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO reference_results (id, reference_set, recipe_id, metric, direction, unit, value,"
+            " stopped_early, hyperparameters, parameters, tokens, source, request_key, created_at)"
+            f" VALUES ('ref_1', 'big', 'rec_1', 'loss', 'lower', '', 0.9, false, '{{}}', 1, 1, '', 'k', '{now}')"
+        )
+    command.upgrade(config, "head")
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql("SELECT recipe_name, recipe_id, date, value FROM reference_results")
+        assert tuple(found.one()) == ("even", "rec_1", None, 0.9)
+        connection.exec_driver_sql(
+            "INSERT INTO reference_results (id, reference_set, recipe_name, metric, direction, unit, value,"
+            " stopped_early, hyperparameters, parameters, tokens, source, request_key, created_at)"
+            f" VALUES ('ref_2', 'big', 'theirs', 'loss', 'lower', '', 0.8, false, '{{}}', 1, 1, '', 'l', '{now}')"
+        )
+    command.downgrade(config, "0001")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM reference_results").scalars().all() == ["ref_1"]
+    engine.dispose()
+
+
 def test_two_processes_that_start_together_upgrade_once(database_url: str, tmp_path: Path) -> None:
     environment = os.environ | {"FORETASTE_DATABASE_URL": database_url, "FORETASTE_DATA_DIR": str(tmp_path)}
     starters = [subprocess.Popen([sys.executable, "-c", UPGRADE], env=environment) for _ in range(2)]
