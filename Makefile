@@ -8,8 +8,9 @@ TORCH_INDEX ?=
 QUICK ?=
 KEEP ?=
 CORPORA ?=
+REFERENCES ?=
 
-.PHONY: demo test install lint types imports unit up study-small bench-lanes lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking lock clean
 
 install: $(VENV)/.installed
 
@@ -51,6 +52,11 @@ study-small: install
 # Rewrites docs/benchmarks/lanes.md. Wants a machine that does nothing else.
 bench-lanes: install
 	$(BIN)/pytest -m benchmark tests/benchmarks/test_lanes.py
+
+# What the ranking promises: var/bench/ranking.json and docs/benchmarks/ranking.md. REFERENCES is a folder with published
+# results (regmix_pile_cc.csv, dclm_core_v1.csv); without it the figures on them are left out.
+bench-ranking: install
+	$(BIN)/python -m tests.benchmarks.ranking $(REFERENCES)
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt

@@ -14,15 +14,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from api.cards import decision_card, extrapolation_table, sensitivity_table
 from api.client import ProblemError
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json, recipe_body
 from api.nouns import NOUNS
-from api.offline import as_body, compare_files
 from api.progress import RunWatcher
-from api.tables import agreement_table, leaderboard_table
+from api.questions import QUESTIONS
 from proxy.errors import ForetasteError, InvalidInputError
-from proxy.ranking.agreement import Direction
 from worker.settings import Settings, get_settings
 
 SHUTDOWN_SECONDS = 5  # somebody who follows an evaluation's events would keep the process for as long
@@ -32,6 +29,8 @@ app = typer.Typer(
 )
 for noun, commands in NOUNS.items():
     app.add_typer(commands, name=noun)
+for question in QUESTIONS:
+    app.command()(question)
 
 
 def main() -> None:
@@ -207,126 +206,6 @@ def watch(evaluation: str, url: UrlOption = None, key: KeyOption = None) -> None
         console.print(f"{evaluation}: {ended['state']}")
         if ended["state"] == "failed":
             raise typer.Exit(1)
-
-
-@app.command()
-def leaderboard(
-    protocol: str | None = None, suite: str | None = None, as_json: JsonOption = False, url: UrlOption = None
-) -> None:
-    """Show the ranking of all evaluated recipes."""
-    with connect(url, None) as client:
-        body = client.get("/v1/leaderboard", protocol=protocol, suite=suite)
-    print_json(body) if as_json else console.print(leaderboard_table(body))
-
-
-@app.command()
-def compare(
-    a: Annotated[str, typer.Argument(help="Recipe: name, fingerprint or id.")],
-    b: Annotated[str, typer.Argument(help="The recipe to compare it with.")],
-    protocol: str | None = None,
-    suite: str | None = None,
-    reference_set: str | None = None,
-    tolerance: Annotated[float | None, typer.Option(min=0, help="Regret one can live with, reference units.")] = None,
-    seed_limit: Annotated[int, typer.Option(min=2, help="Most seeds a recipe that one would pay for.")] = 5,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-) -> None:
-    """Which of two recipes, and how sure: differences, target scale, cost, verdict."""
-    question = {
-        "a": a,
-        "b": b,
-        "protocol": protocol,
-        "suite": suite,
-        "reference_set": reference_set,
-        "tolerance": tolerance,
-        "seed_limit": seed_limit,
-    }
-    with connect(url, None) as client:
-        body = client.get("/v1/compare", **question)
-    print_json(body) if as_json else console.print(decision_card(body))
-
-
-@app.command()
-def sensitivity(
-    protocol: str | None = None,
-    suite: str | None = None,
-    factor: Annotated[float, typer.Option(min=1, help="Nearby weights: each share within this factor.")] = 2.0,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-) -> None:
-    """Show how the ranking hangs on the weights of the suite's sets."""
-    with connect(url, None) as client:
-        body = client.get("/v1/leaderboard/sensitivity", protocol=protocol, suite=suite, factor=factor)
-    print_json(body) if as_json else console.print(sensitivity_table(body))
-
-
-@app.command()
-def extrapolate(
-    suite: str | None = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="Protocols of one family; repeatable.")] = None,
-    reference_set: str | None = None,
-    parameters: Annotated[float | None, typer.Option(help="Of the target; default: the references'.")] = None,
-    tokens: Annotated[float | None, typer.Option(help="Of the target; default: the references'.")] = None,
-    own_exponents: Annotated[bool, typer.Option("--own-exponents", help="Each recipe its own exponents.")] = False,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-) -> None:
-    """Predict target losses by a loss law over several scales, and say whether to trust it."""
-    question = {
-        "suite": suite,
-        "protocol": protocol,
-        "reference_set": reference_set,
-        "parameters": parameters,
-        "tokens": tokens,
-        "exponents": "own" if own_exponents else "shared",
-    }
-    with connect(url, None) as client:
-        body = client.get("/v1/extrapolation", **question)
-    print_json(body) if as_json else console.print(extrapolation_table(body))
-
-
-@app.command()
-def agreement(
-    proxy: Annotated[Path | None, typer.Option(help="CSV of proxy scores: recipe,value and more.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="CSV of large-scale results, alike.")] = None,
-    direction: Annotated[Direction | None, typer.Option(help="Which references are better.")] = None,
-    proxy_direction: Annotated[
-        Direction | None, typer.Option(help="Which proxy scores are better; else the same.")
-    ] = None,
-    proxy_where: Annotated[list[str] | None, typer.Option(help="Keep rows with column=value; repeatable.")] = None,
-    reference_where: Annotated[list[str] | None, typer.Option(help="Keep rows with column=value; repeatable.")] = None,
-    protocol: str | None = None,
-    suite: str | None = None,
-    reference_set: str | None = None,
-    proxy_set: Annotated[str | None, typer.Option(help="Imported proxy scores instead of a protocol's.")] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-) -> None:
-    """Show how well a ranking agrees with references: the service's, or two tables' without any service."""
-    if proxy is None and reference is None:
-        if direction or proxy_direction or proxy_where or reference_where:
-            raise typer.BadParameter("directions and filters are for tables: give --proxy and --reference")
-        with connect(url, None) as client:
-            sets = {"reference_set": reference_set, "proxy_set": proxy_set}
-            body = client.get("/v1/agreement", protocol=protocol, suite=suite, **sets)
-        print_json(body) if as_json else console.print(agreement_table([body]))
-        return
-    if proxy is None or reference is None or direction is None:
-        raise typer.BadParameter("tables need --proxy, --reference and --direction together")
-    if protocol or suite or reference_set or proxy_set:
-        raise typer.BadParameter("--protocol, --suite and the names of sets are about a service, not about tables")
-    comparison = compare_files(
-        proxy,
-        reference,
-        direction=direction,
-        proxy_direction=proxy_direction,
-        proxy_where=proxy_where or (),
-        reference_where=reference_where or (),
-    )
-    if as_json:
-        print_json(comparison.as_json())
-    else:
-        console.print(agreement_table([as_body(comparison, proxy, reference)]))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from worker.leaderboards import (
     newest_leaderboard,
 )
 from worker.protocols import find_protocol
-from worker.references import label_rows, points_of, reference_sets
+from worker.references import label_rows, points_of, reference_metrics, rows_of
 from worker.settings import Settings
 from worker.store.models import Agreement, Leaderboard, Protocol, Recipe, Reference, Suite
 from worker.suites import find_suite
@@ -41,7 +41,7 @@ def update_agreements(session: Session, settings: Settings, protocol_id: str, su
     leaderboard = newest_leaderboard(session, protocol_id, suite_id)
     if leaderboard is None:
         return []
-    made = [_update(session, settings, leaderboard, name) for name in reference_sets(session)]
+    made = [_update(session, settings, leaderboard, *pair) for pair in reference_metrics(session)]
     return [row for row in made if row is not None]
 
 
@@ -53,18 +53,20 @@ def references_changed(session: Session, settings: Settings, reference_sets: Col
     update_external_agreements(session, changed_references=reference_sets)
 
 
-def _update(session: Session, settings: Settings, leaderboard: Leaderboard, reference_set: str) -> Agreement | None:
-    query = select(Reference).where(Reference.reference_set == reference_set).order_by(Reference.request_key)
-    rows = session.scalars(query).all()
+def _update(
+    session: Session, settings: Settings, leaderboard: Leaderboard, reference_set: str, metric: str
+) -> Agreement | None:
+    rows = rows_of(session, reference_set, metric)
     points = _points(session, leaderboard, rows)
     evidence = fingerprint([leaderboard.evidence, [row.request_key for row in rows]])
-    newest = _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
+    newest = _newest(session, leaderboard, reference_set, metric)
     if not points or (newest is not None and newest.evidence == evidence):
         return None
     row = Agreement(
         protocol_id=leaderboard.protocol_id,
         suite_id=leaderboard.suite_id,
         reference_set=reference_set,
+        metric=metric,
         evidence=evidence,
         body=_body(session, settings, leaderboard, rows, points),
     )
@@ -156,16 +158,24 @@ def _alarm(figures: "AgreementFigures", threshold: float) -> str | None:
     return words
 
 
-def _newest(session: Session, protocol_id: str, suite_id: str, reference_set: str | None) -> Agreement | None:
-    query = select(Agreement).where(Agreement.protocol_id == protocol_id, Agreement.suite_id == suite_id)
+def _newest(
+    session: Session, leaderboard: Leaderboard, reference_set: str | None, metric: str | None
+) -> Agreement | None:
+    query = select(Agreement).where(
+        Agreement.protocol_id == leaderboard.protocol_id, Agreement.suite_id == leaderboard.suite_id
+    )
     if reference_set is not None:
         query = query.where(Agreement.reference_set == reference_set)
+    if metric is not None:
+        query = query.where(Agreement.metric == metric)
     return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id).limit(1)).first()
 
 
-def find_agreement(session: Session, leaderboard: Leaderboard, reference_set: str | None) -> dict[str, Any] | None:
-    """What the newest comparison of this ranking with a set (or any) says; None if there is none."""
-    row = _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
+def find_agreement(
+    session: Session, leaderboard: Leaderboard, reference_set: str | None, metric: str | None
+) -> dict[str, Any] | None:
+    """What the newest comparison of this ranking with a set and metric (or any) says; None if there is none."""
+    row = _newest(session, leaderboard, reference_set, metric)
     return None if row is None else row.body
 
 
@@ -174,6 +184,7 @@ def list_history(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    metric: str | None = None,
     proxy_set: str | None = None,
 ) -> Sequence[Agreement]:
     """Every comparison ever made, the newest first: of one version where a version is named, else of all."""
@@ -184,22 +195,28 @@ def list_history(
         query = query.where(Agreement.suite_id == find_suite(session, suite).id)
     if reference_set is not None:
         query = query.where(Agreement.reference_set == reference_set)
+    if metric is not None:
+        query = query.where(Agreement.metric == metric)
     if proxy_set is not None:
         query = query.where(Agreement.proxy_set == proxy_set)
     return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id)).all()
 
 
 def read_agreement(
-    session: Session, protocol: str | None = None, suite: str | None = None, reference_set: str | None = None
+    session: Session,
+    protocol: str | None = None,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    metric: str | None = None,
 ) -> dict[str, Any]:
     """The newest snapshot as people read it. NotFoundError while there is nothing to compare."""
     protocol_id = find_protocol(session, protocol).id if protocol is not None else None
     suite_id = find_suite(session, suite).id if suite is not None else None
     leaderboard = newest_leaderboard(session, protocol_id, suite_id)
-    row = leaderboard and _newest(session, leaderboard.protocol_id, leaderboard.suite_id, reference_set)
+    row = leaderboard and _newest(session, leaderboard, reference_set, metric)
     if not row:
         raise NotFoundError(
             f"no recipe has both a rank (protocol {protocol or 'any'}, suite {suite or 'any'}) and a reference "
-            f"(set {reference_set or 'any'}) yet"
+            f"(set {reference_set or 'any'}, metric {metric or 'any'}) yet"
         )
     return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}

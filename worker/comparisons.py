@@ -42,6 +42,7 @@ class Question:
     protocol: str | None = None
     suite: str | None = None
     reference_set: str | None = None
+    metric: str | None = None
     tolerance: float | None = None
     seed_limit: int = 5
 
@@ -77,7 +78,7 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
     ranking = find_leaderboard(session, question.protocol, question.suite)
     protocol, suite = session.get_one(Protocol, ranking.protocol_id), session.get_one(Suite, ranking.suite_id)
     results = [part for part in results_with_losses(session, settings, protocol, suite) if not part.is_broken()]
-    agreement = find_agreement(session, ranking, question.reference_set)
+    agreement = find_agreement(session, ranking, question.reference_set, question.metric)
     sides = tuple(_side(results, recipe, protocol, agreement) for recipe in recipes)
     pair = compare_pair(gather_evidence(settings, suite, results), recipes[0].id, recipes[1].id)
     chance = _at_target(agreement, results, sides, pair)

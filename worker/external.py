@@ -17,7 +17,7 @@ from proxy.fingerprints import fingerprint
 from proxy.ranking.agreement import Direction
 from proxy.ranking.tuning import TuningLabel, label_sweeps
 from worker.lookup import unknown
-from worker.references import recipe_key, reference_sets, sweep_point
+from worker.references import recipe_key, reference_metrics, rows_of, sweep_point
 from worker.store.models import Agreement, ExternalScore, Reference
 
 SNAPSHOT_LOCK = 0x0F02E7A61D  # one writer of these snapshots at a time, or the newest might have seen less
@@ -38,29 +38,27 @@ def update_external_agreements(
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SNAPSHOT_LOCK})
     made = [
-        _update(session, proxy_set, reference_set)
+        _update(session, proxy_set, reference_set, metric)
         for proxy_set in names
-        for reference_set in reference_sets(session)
+        for reference_set, metric in reference_metrics(session)
         if proxy_set in changed_proxies or reference_set in changed_references
     ]
     return [row for row in made if row is not None]
 
 
-def _update(session: Session, proxy_set: str, reference_set: str) -> Agreement | None:
+def _update(session: Session, proxy_set: str, reference_set: str, metric: str) -> Agreement | None:
     proxies = session.scalars(
         select(ExternalScore).where(ExternalScore.proxy_set == proxy_set).order_by(ExternalScore.request_key)
     ).all()
-    references = session.scalars(
-        select(Reference).where(Reference.reference_set == reference_set).order_by(Reference.request_key)
-    ).all()
+    references = rows_of(session, reference_set, metric)
     evidence = fingerprint([[row.request_key for row in proxies], [row.request_key for row in references]])
-    newest = _newest(session, proxy_set, reference_set)
+    newest = _newest(session, proxy_set, reference_set, metric)
     if newest is not None and newest.evidence == evidence:
         return None
     body = _body(session, proxies, references)
     if not body["n"]:
         return None
-    row = Agreement(proxy_set=proxy_set, reference_set=reference_set, evidence=evidence, body=body)
+    row = Agreement(proxy_set=proxy_set, reference_set=reference_set, metric=metric, evidence=evidence, body=body)
     session.add(row)
     session.flush()
     return row
@@ -124,20 +122,24 @@ def count_tried(
     return 1 + tried
 
 
-def _newest(session: Session, proxy_set: str, reference_set: str | None) -> Agreement | None:
+def _newest(session: Session, proxy_set: str, reference_set: str | None, metric: str | None) -> Agreement | None:
     query = select(Agreement).where(Agreement.proxy_set == proxy_set)
     if reference_set is not None:
         query = query.where(Agreement.reference_set == reference_set)
+    if metric is not None:
+        query = query.where(Agreement.metric == metric)
     return session.scalars(query.order_by(Agreement.created_at.desc(), Agreement.id).limit(1)).first()
 
 
-def read_external_agreement(session: Session, proxy_set: str, reference_set: str | None = None) -> dict[str, Any]:
+def read_external_agreement(
+    session: Session, proxy_set: str, reference_set: str | None = None, metric: str | None = None
+) -> dict[str, Any]:
     """The newest snapshot as people read it. InvalidInputError for an unknown set, NotFoundError where nothing is
     common."""
     names = proxy_sets(session)
     if proxy_set not in names:
         raise unknown("/proxy_set", proxy_set, "set of external scores", names)
-    row = _newest(session, proxy_set, reference_set)
+    row = _newest(session, proxy_set, reference_set, metric)
     if row is None:
         raise NotFoundError(f"no recipe has both a score in {proxy_set} and a reference (set {reference_set or 'any'})")
     return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
@@ -22,7 +21,7 @@ from worker.leaderboards import (
     newest_leaderboard,
 )
 from worker.protocols import find_protocol
-from worker.references import label_rows, reference_sets
+from worker.references import label_rows, reference_metrics, rows_of
 from worker.store.models import Leaderboard, Protocol, Reference, Suite
 from worker.suites import find_suite
 
@@ -40,6 +39,7 @@ class Question:
     suite: str | None = None
     protocols: tuple[str, ...] = ()
     reference_set: str | None = None
+    metric: str | None = None
     parameters: float | None = None
     tokens: float | None = None
     exponents: Literal["shared", "own"] = "shared"
@@ -135,12 +135,11 @@ def _points(boards: Sequence[tuple[Protocol, Leaderboard]]) -> "dict[str, list[L
 
 def _reference_rows(session: Session, question: Question, points: Mapping[str, object]) -> Sequence[Reference]:
     """Of the named set, or of the first that knows one of these recipes; none where there is no such set."""
-    names = reference_sets(session) if question.reference_set is None else [question.reference_set]
-    for name in names:
-        query = select(Reference).where(Reference.reference_set == name).order_by(Reference.request_key)
-        rows = session.scalars(query).all()
-        if any(row.recipe_id in points for row in rows):
-            return rows
+    for name, metric in reference_metrics(session):
+        if question.reference_set in (None, name) and question.metric in (None, metric):
+            rows = rows_of(session, name, metric)
+            if any(row.recipe_id in points for row in rows):
+                return rows
     if question.reference_set is not None:
         raise InvalidInputError.at("reference_set", question.reference_set, "has no reference of these recipes")
     return []

@@ -14,7 +14,7 @@ from worker.store.models import ExternalScore, Recipe, Reference
 
 Kind = Literal["proxy", "reference"]
 Result = Reference | ExternalScore
-Identity = tuple[object, ...]  # set, recipe, setting, seed and size: what has one value
+Identity = tuple[object, ...]  # set, recipe, setting, seed, metric and size: what has one value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Fault:
 class Ledger:
     """`values` are those stored; `lines`, `metrics` and `settings` grow with every row that is taken."""
 
-    metrics: dict[tuple[Kind, str], tuple[str, str]] = field(default_factory=dict)
+    metrics: dict[tuple[Kind, str], dict[str, str]] = field(default_factory=dict)  # directions by metric
     settings: dict[tuple[str, str], Setting] = field(default_factory=dict)
     values: dict[Identity, set[float | None]] = field(default_factory=dict)
     lines: dict[Identity, int] = field(default_factory=dict)
@@ -57,15 +57,15 @@ class Ledger:
         fault = self._contradiction(result, point, identity)
         if fault is not None:
             return fault
-        self.metrics[result.kind, result.set_name] = (values["metric"], values["direction"])
+        self.metrics.setdefault((result.kind, result.set_name), {})[values["metric"]] = values["direction"]
         self.settings[result.set_name, recipe] = point.setting
         self.lines[identity] = result.row.line
         return identity not in self.values
 
     def _contradiction(self, result: ImportedResult, point: SweepPoint, identity: Identity) -> Fault | None:
-        metric, direction = self.metrics.get((result.kind, result.set_name), (None, None))
-        if metric is not None and (metric, direction) != (result.values["metric"], result.values["direction"]):
-            return Fault(column="metric", message=f"set {result.set_name} holds {metric} ({direction} is better)")
+        fault = self._other_metric(result)
+        if fault is not None:
+            return fault
         if identity in self.lines:
             message = f"line {self.lines[identity]} has the same recipe, seed and hyperparameters"
             return Fault(column="recipe", message=message)
@@ -78,6 +78,17 @@ class Ledger:
         if result.kind == "proxy" and setting != point.setting:
             message = "this recipe has other hyperparameters in the set; a proxy has one setting, so name another set"
             return Fault(column="proxy_set", message=message)
+        return None
+
+    def _other_metric(self, result: ImportedResult) -> Fault | None:
+        """A metric has one direction in a set. A proxy set has one metric; a reference set may have several."""
+        known = self.metrics.get((result.kind, result.set_name), {})
+        metric, direction = result.values["metric"], result.values["direction"]
+        if known.get(metric, direction) != direction:
+            return Fault(column="direction", message=f"in set {result.set_name} {known[metric]} is better")
+        if result.kind == "proxy" and known and metric not in known:
+            (other,) = known
+            return Fault(column="metric", message=f"set {result.set_name} holds {other} ({known[other]} is better)")
         return None
 
 
@@ -104,8 +115,8 @@ def read_recipes(session: Session, results: Sequence[ImportedResult]) -> dict[st
 
 def _enter(ledger: Ledger, kind: Kind, name: str, row: Result) -> None:
     point = sweep_point(row)
-    size = {"parameters": row.parameters, "tokens": row.tokens}
-    ledger.metrics[kind, name] = (row.metric, row.direction)
+    size = {"metric": row.metric, "parameters": row.parameters, "tokens": row.tokens}
+    ledger.metrics.setdefault((kind, name), {})[row.metric] = row.direction
     ledger.values.setdefault(_identify(kind, name, point, size), set()).add(row.value)
     if kind == "proxy":
         ledger.settings[name, recipe_key(row)] = point.setting
@@ -123,5 +134,6 @@ def _point(result: ImportedResult, recipe: str) -> SweepPoint:
     )
 
 
-def _identify(kind: Kind, name: str, point: SweepPoint, size: dict[str, Any]) -> Identity:
-    return (kind, name, point.recipe, point.setting, point.seed, size["parameters"], size["tokens"])
+def _identify(kind: Kind, name: str, point: SweepPoint, values: dict[str, Any]) -> Identity:
+    said = (values["metric"], values["parameters"], values["tokens"])
+    return (kind, name, point.recipe, point.setting, point.seed, *said)

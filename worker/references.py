@@ -114,11 +114,10 @@ def _check(session: Session, reported: ReferenceFields) -> None:
         raise InvalidInputError(problems[:1])
     if reported.evaluation is not None and session.get(Evaluation, reported.evaluation) is None:
         raise InvalidInputError.at("/evaluation", reported.evaluation, "no such evaluation")
-    same_set = select(Reference).where(Reference.reference_set == reported.reference_set).limit(1)
-    other = session.scalars(same_set).first()
-    if other is not None and (other.metric, other.direction) != (reported.metric, reported.direction):
-        message = f"set {reported.reference_set} holds {other.metric} ({other.direction} is better)"
-        raise InvalidInputError.at("/metric", reported.metric, message)
+    other = next(iter(rows_of(session, reported.reference_set, reported.metric)), None)
+    if other is not None and other.direction != reported.direction:
+        message = f"in set {reported.reference_set}, {other.metric} is better when {other.direction}"
+        raise InvalidInputError.at("/direction", reported.direction, message)
 
 
 def list_references(
@@ -130,12 +129,12 @@ def list_references(
         query = query.where(Reference.reference_set == reference_set)
     rows = session.scalars(query).all()
     wanted = None if recipe is None else _wanted_key(session, rows, recipe)
-    by_set: dict[str, list[Reference]] = defaultdict(list)
+    by_metric: dict[tuple[str, str], list[Reference]] = defaultdict(list)
     for row in rows:
-        by_set[row.reference_set].append(row)
-    labels = {name: label_rows(part) for name, part in by_set.items()}
+        by_metric[row.reference_set, row.metric].append(row)
+    labels = {key: label_rows(part) for key, part in by_metric.items()}
     return [
-        _labelled(row, labels[row.reference_set][recipe_key(row)])
+        _labelled(row, labels[row.reference_set, row.metric][recipe_key(row)])
         for row in rows
         if wanted is None or recipe_key(row) == wanted
     ]
@@ -160,8 +159,8 @@ def recipe_key(row: Reference | ExternalScore) -> str:
 
 
 def label_rows(rows: Sequence[Reference]) -> dict[str, TuningLabel]:
-    """What each recipe of one set earned, by `recipe_key`. Rows of other seeds count towards the mean of their
-    setting."""
+    """What each recipe earned by one metric of a set, by `recipe_key`. Rows of other seeds count towards the mean of
+    their setting."""
     return label_sweeps(points_of(rows), "lower" if rows[0].direction == "lower" else "higher") if rows else {}
 
 
@@ -187,6 +186,14 @@ def _labelled(row: Reference, label: TuningLabel) -> LabelledReference:
     return LabelledReference(row=row, label=label.label, is_best=is_best)
 
 
-def reference_sets(session: Session) -> Sequence[str]:
-    """Names of all sets."""
-    return session.scalars(select(Reference.reference_set).distinct().order_by(Reference.reference_set)).all()
+def reference_metrics(session: Session) -> list[tuple[str, str]]:
+    """Every set with each of its metrics."""
+    columns = select(Reference.reference_set, Reference.metric).distinct()
+    rows = session.execute(columns.order_by(Reference.reference_set, Reference.metric))
+    return [(reference_set, metric) for reference_set, metric in rows]
+
+
+def rows_of(session: Session, reference_set: str, metric: str) -> Sequence[Reference]:
+    """All results of a set by one metric, in an order that does not depend on their arrival."""
+    query = select(Reference).where(Reference.reference_set == reference_set, Reference.metric == metric)
+    return session.scalars(query.order_by(Reference.request_key)).all()

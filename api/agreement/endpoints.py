@@ -20,6 +20,7 @@ def show(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    metric: str | None = None,
     proxy_set: str | None = None,
 ) -> dict[str, Any]:
     """The newest figures with their intervals (null where none is due), what chance gives, and the points.
@@ -29,8 +30,8 @@ def show(
     if proxy_set is not None:
         if protocol is not None or suite is not None:
             raise InvalidInputError.at("/proxy_set", proxy_set, "stands for a protocol and a suite; leave them out")
-        return read_external_agreement(session, proxy_set, reference_set)
-    return read_agreement(session, protocol, suite, reference_set)
+        return read_external_agreement(session, proxy_set, reference_set, metric)
+    return read_agreement(session, protocol, suite, reference_set, metric)
 
 
 @router.get("/history")
@@ -39,9 +40,10 @@ def show_history(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    metric: str | None = None,
     proxy_set: str | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[PastAgreement]:
     """Every comparison that was made as references and evaluations arrived, the newest first."""
-    return paginate(list_history(session, protocol, suite, reference_set, proxy_set), cursor, limit, show_past)
+    return paginate(list_history(session, protocol, suite, reference_set, metric, proxy_set), cursor, limit, show_past)

@@ -19,6 +19,7 @@ def show(
     protocol: str | None = None,
     suite: str | None = None,
     reference_set: str | None = None,
+    metric: str | None = None,
     tolerance: Annotated[
         float | None, Query(ge=0, allow_inf_nan=False, description="regret one can live with, in the reference's unit")
     ] = None,
@@ -32,6 +33,7 @@ def show(
         protocol=protocol,
         suite=suite,
         reference_set=reference_set,
+        metric=metric,
         tolerance=tolerance,
         seed_limit=seed_limit,
     )

@@ -95,22 +95,22 @@ def _with_ranking(session: Session, page: Page, body: Body) -> Page:
         protocol=protocol,
         suite=suite,
         ranking=view_ranking(body, page.selection),
-        reference_sets=sets,
+        reference_sets=tuple(sets),
     )
     if not sets:
         return replace(page, step=reference_step(page.base_url, _first_recipe(body)))
-    chosen = page.selection.reference_set or sets[0]
+    chosen = page.selection.reference_set or next(iter(sets))
     if chosen not in sets:
         return replace(page, problem=f"reference_set: no recipe of this ranking has a reference in {chosen!r}")
-    agreement = read_agreement(session, protocol, suite, chosen)
-    rivals = read_rivals(session, body["suite"]["id"], suite, chosen)
+    agreement = read_agreement(session, protocol, suite, *sets[chosen])
+    rivals = read_rivals(session, body["suite"]["id"], suite, *sets[chosen])
     return replace(page, agreement=view_agreement(agreement, ranks=page.selection.shows_ranks), rivals=rivals)
 
 
-def read_rivals(session: Session, suite_id: str, suite: str, reference_set: str) -> tuple[Body, ...]:
+def read_rivals(session: Session, suite_id: str, suite: str, reference_set: str, metric: str) -> tuple[Body, ...]:
     """Agreement of every protocol tried against the same references, lowest rate first."""
-    protocols = read_rival_protocols(session, suite_id, reference_set)
-    return tuple(read_agreement(session, protocol, suite, reference_set) for protocol in protocols)
+    protocols = read_rival_protocols(session, suite_id, reference_set, metric)
+    return tuple(read_agreement(session, protocol, suite, reference_set, metric) for protocol in protocols)
 
 
 def versioned(named: Any) -> str:

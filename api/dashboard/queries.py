@@ -1,5 +1,6 @@
 """What the page reads from the database besides the snapshots: what can be selected, and what is going on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,19 +80,31 @@ def read_choices(session: Session) -> Choices:
     )
 
 
-def read_reference_sets(session: Session, protocol_id: str, suite_id: str) -> tuple[str, ...]:
-    """Reference sets this leaderboard was compared with, newest first."""
+def read_reference_sets(session: Session, protocol_id: str, suite_id: str) -> dict[str, tuple[str, str]]:
+    """Reference sets with their metric that this leaderboard was compared with, newest first, by the words that choose
+    them: the set's name, with the metric where the set has several."""
     newest = func.max(Agreement.created_at)
-    query = select(Agreement.reference_set).where(Agreement.protocol_id == protocol_id, Agreement.suite_id == suite_id)
-    return tuple(session.scalars(query.group_by(Agreement.reference_set).order_by(newest.desc())))
+    query = select(Agreement.reference_set, Agreement.metric).where(
+        Agreement.protocol_id == protocol_id, Agreement.suite_id == suite_id
+    )
+    rows = session.execute(query.group_by(Agreement.reference_set, Agreement.metric).order_by(newest.desc())).all()
+    counts = Counter(reference_set for reference_set, _ in rows)
+    return {
+        reference_set if counts[reference_set] == 1 else f"{reference_set} ({metric})": (reference_set, metric)
+        for reference_set, metric in rows
+    }
 
 
-def read_rival_protocols(session: Session, suite_id: str, reference_set: str) -> tuple[str, ...]:
+def read_rival_protocols(session: Session, suite_id: str, reference_set: str, metric: str) -> tuple[str, ...]:
     """Ids of all protocols that were compared with the same references on the same suite, lowest rate first."""
     query = (
         select(Protocol.id)
         .join(Agreement, Agreement.protocol_id == Protocol.id)
-        .where(Agreement.suite_id == suite_id, Agreement.reference_set == reference_set)
+        .where(
+            Agreement.suite_id == suite_id,
+            Agreement.reference_set == reference_set,
+            Agreement.metric == metric,
+        )
         .group_by(Protocol.id, Protocol.learning_rate)
         .order_by(Protocol.learning_rate, Protocol.id)
     )

@@ -65,7 +65,7 @@ FAULTS = (
         "big,even,loss,lower,nan,1000,2000,0.001,1,0.1,\n"
         "big,nobody,loss,lower,0.9,1000,2000,0.001,0,0.1,\n"
         "big,even,loss,higher,0.9,1000,2000,0.001,2,0.1,\n"
-        "big,even,perplexity,lower,9,1000,2000,0.001,2,0.1,\n"
+        "big,even,perplexity,higher,9,1000,2000,0.001,2,0.1,\n"
         "big,even,loss,lower,0.9,0,2000,-1,2,inf,20260199\n"
         "big,even,loss,lower,,1000,2000,0.001,3,0.1,\n"
         "big,even,loss,lower,0.8,1000,2000,1e-3,0,0.10,\n"
@@ -77,7 +77,7 @@ EXPECTED = {
     "/rows/1/value",
     "/rows/2/recipe",
     "/rows/3/direction",
-    "/rows/4/metric",
+    "/rows/4/direction",
     "/rows/5/parameters",
     "/rows/5/learning_rate",
     "/rows/5/weight_decay",

@@ -321,8 +321,8 @@ class Leaderboard(Base):
 
 
 class Agreement(Base):
-    """A snapshot of how a leaderboard, or else a set of external scores, agrees with a reference set. Never
-    overwritten: its history is shown."""
+    """A snapshot of how a leaderboard, or else a set of external scores, agrees with one metric of a reference set.
+    Never overwritten: its history is shown."""
 
     __tablename__ = "agreements"
     __table_args__ = (
@@ -334,6 +334,7 @@ class Agreement(Base):
     suite_id: Mapped[str | None] = mapped_column(ForeignKey("suites.id"))
     proxy_set: Mapped[str | None] = mapped_column(String(100))
     reference_set: Mapped[str] = mapped_column(String(100))
+    metric: Mapped[str] = mapped_column(String(100))
     evidence: Mapped[str] = mapped_column(String(64))
     body: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -255,7 +255,7 @@ def add_rankings(session: Session) -> list[Protocol]:
         agreed = agreement_body(body, noise=0.02 if index == 0 else 0.006)
         agreed |= {"spearman": 0.74, "spearman_low": 0.31, "spearman_high": 0.93} if index == 0 else {}
         session.add(Leaderboard(body=_stored(leaderboard_body(body)), **ids))
-        session.add(Agreement(reference_set="demo", body=_stored(agreed), **ids))
+        session.add(Agreement(reference_set="demo", metric=agreed["metric"], body=_stored(agreed), **ids))
         add_evaluation(session, recipes[0], row)
     return protocols
 

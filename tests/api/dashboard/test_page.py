@@ -195,7 +195,9 @@ def test_several_reference_sets_can_be_chosen(client: Any, ranked: list[Protocol
     def add(session: Session) -> None:
         body = samples.agreement_body(count=4) | {"reference_set": "older"}
         ids = {"protocol_id": "pro_demo-reduced", "suite_id": "sui_demo", "evidence": "x"}
-        session.add(Agreement(reference_set="older", body=body, created_at=samples.NOW - timedelta(days=1), **ids))
+        body = body | {"metric": "loss"}
+        when = samples.NOW - timedelta(days=1)
+        session.add(Agreement(reference_set="older", metric="loss", body=body, created_at=when, **ids))
 
     seed(add)
     assert "<option>older</option>" in client.get("/").text
@@ -280,3 +282,17 @@ def test_work_that_waits_behind_other_work_is_attended(client: Any, ranked: list
 
     seed(add)
     assert "foretaste worker" not in client.get("/").text
+
+
+def test_several_metrics_of_a_set_can_be_chosen(client: Any, ranked: list[Protocol], seed: Seed) -> None:
+    def add(session: Session) -> None:
+        body = samples.agreement_body(count=4) | {"metric": "accuracy", "direction": "higher"}
+        ids = {"protocol_id": "pro_demo-reduced", "suite_id": "sui_demo", "evidence": "x"}
+        when = samples.NOW - timedelta(days=1)
+        session.add(Agreement(reference_set="demo", metric="accuracy", body=body, created_at=when, **ids))
+
+    seed(add)
+    assert "<option>demo (accuracy)</option>" in client.get("/").text
+    page = client.get("/", params={"reference_set": "demo (accuracy)"}).text
+    assert "<option selected>demo (accuracy)</option>" in page
+    assert "metric=accuracy" in page

@@ -204,6 +204,23 @@ def test_references_are_labelled_and_compared(session: Session, ranked: Bureau) 
     assert (body["n"], body["is_evidence"], body["spearman_low"], body["protocols_tried"]) == (3, False, None, 1)
 
 
+def test_several_metrics_of_a_set_are_compared_apart(session: Session, ranked: Bureau) -> None:
+    for index, name in enumerate(("even", "web", "code")):
+        register_reference(session, fields(name, 1.0 + index))
+        register_reference(session, fields(name, 0.2 + index, metric="accuracy", direction="higher"))
+    references_changed(session, ranked.settings)
+    lower = read_agreement(session, "small", "suite", "large", "bits_per_byte")
+    higher = read_agreement(session, "small", "suite", "large", "accuracy")
+    assert (lower["metric"], higher["metric"]) == ("bits_per_byte", "accuracy")
+    assert lower["spearman"] == -higher["spearman"]
+    assert {part.row.metric: part.label for part in list_references(session, "large")} == {
+        "bits_per_byte": "single",
+        "accuracy": "single",
+    }
+    with pytest.raises(NotFoundError, match="metric perplexity"):
+        read_agreement(session, "small", "suite", "large", "perplexity")
+
+
 def test_the_same_reference_again_is_the_same_row(session: Session, ranked: Bureau) -> None:
     first, is_new = register_reference(session, fields("even", 0.9))
     again, is_new_again = register_reference(session, fields("even", 0.9))
@@ -217,11 +234,12 @@ def test_the_same_reference_again_is_the_same_row(session: Session, ranked: Bure
         ({"direction": "higher"}, "/direction"),
         ({"stopped_early": True}, "/value"),
         ({"evaluation": "eva_none"}, "/evaluation"),
-        ({"metric": "loss"}, "/metric"),
+        ({"metric": "own_metric", "direction": "higher"}, "/direction"),
     ],
 )
 def test_wrong_references_are_named(session: Session, ranked: Bureau, change: dict[str, Any], pointer: str) -> None:
     register_reference(session, fields("even", 0.7))
+    register_reference(session, fields("even", 0.7, metric="own_metric"))
     with pytest.raises(InvalidInputError) as refused:
         register_reference(session, fields("even", 0.9, **change))
     assert refused.value.problems[0].pointer == pointer
