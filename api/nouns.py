@@ -96,6 +96,20 @@ def add_protocol(file: SpecArgument, url: UrlOption = None, key: KeyOption = Non
     _add_version("/v1/protocols", file, url, key)
 
 
+@protocol.command("measure-anchors")
+def measure_anchors(
+    protocol: str,
+    suite: str,
+    recipes: Annotated[list[str], typer.Argument(help="Recipes evaluated with at least two seeds.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Keep the seed noise of some recipes with the protocol's next version."""
+    with connect(url, key) as client:
+        row = client.post(f"/v1/protocols/{protocol}:measure-anchors", {"suite": suite, "recipes": recipes})
+    console.print(f"{row['name']}@{row['version']}: seed noise of {len(row['spec']['anchors'])} anchors")
+
+
 def _add_version(path: str, file: Path, url: str | None, key: str | None) -> None:
     with connect(url, key) as client:
         row = client.post(path, read_structured(file))

@@ -67,6 +67,15 @@ class Scoring(Specification):
     spacing: float = Field(default=0.05, gt=0, le=0.2)
 
 
+class Anchor(Specification):
+    """Seed variance of one run of a recipe, in (bits per byte)² of a suite's score, measured under this protocol."""
+
+    recipe: str = Field(min_length=1, description="fingerprint of a recipe")
+    suite: str = Field(min_length=1, description="fingerprint of a suite")
+    variance: float = Field(gt=0, allow_inf_nan=False)
+    degrees_of_freedom: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Protocol(Specification):
     """How proxies are trained. The learning rate is stored as `standard_rate × reduction`."""
 
@@ -84,6 +93,7 @@ class Protocol(Specification):
     device_class: Literal["cpu", "cuda"] = "cpu"
     decontamination: Literal["exact"] = "exact"
     numerics_version: int = NUMERICS_VERSION
+    anchors: tuple[Anchor, ...] = Field(default=(), description="known seed noise: pooled with what a ranking shows")
 
     @property
     def learning_rate(self) -> float:
@@ -111,8 +121,8 @@ class Protocol(Specification):
         return (6.0 * a.non_embedding_parameters + 12.0 * a.layers * a.width * a.context_tokens) * self.token_budget
 
     def treatment(self) -> dict[str, object]:
-        """What decides a run's result besides recipe, seeds and rate: the name and the rate are left out."""
-        return self.model_dump(mode="json", exclude={"name", "standard_rate", "reduction"})
+        """What decides a run's result besides recipe, seeds and rate: name, rate and anchors are left out."""
+        return self.model_dump(mode="json", exclude={"name", "standard_rate", "reduction", "anchors"})
 
     def cohort_key(self) -> str:
         """Runs with the same key train in one process and share one compilation."""
@@ -120,8 +130,9 @@ class Protocol(Specification):
 
 
 def fingerprint_protocol(protocol: Protocol) -> str:
-    """Content address of a protocol; its name is not part of it."""
-    return fingerprint(protocol.model_dump(mode="json", exclude={"name"}))
+    """Content address of a protocol; its name is not part of it. One without anchors reads as before there were any."""
+    without = {"name"} if protocol.anchors else {"name", "anchors"}
+    return fingerprint(protocol.model_dump(mode="json", exclude=without))
 
 
 def fingerprint_run(

@@ -1,7 +1,7 @@
 """The decision card: two recipes of one ranking side by side, what is known of them at target scale, and a verdict."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from worker.leaderboards import (
     describe_suite,
     find_leaderboard,
     gather_evidence,
+    known_seed_noise,
     results_with_losses,
 )
 from worker.recipes import find_recipe
@@ -80,7 +81,8 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
     results = [part for part in results_with_losses(session, settings, protocol, suite) if not part.is_broken()]
     agreement = find_agreement(session, ranking, question.reference_set, question.metric)
     sides = tuple(_side(results, recipe, protocol, agreement) for recipe in recipes)
-    pair = compare_pair(gather_evidence(settings, suite, results), recipes[0].id, recipes[1].id)
+    evidence = replace(gather_evidence(settings, suite, results), anchors=known_seed_noise(protocol, suite, results))
+    pair = compare_pair(evidence, recipes[0].id, recipes[1].id)
     chance = _at_target(agreement, results, sides, pair)
     decision = _judge(sides, pair, chance, question, agreement)
     return {

@@ -1,7 +1,7 @@
 """Leaderboards: all finished runs of a protocol and suite, ranked. A snapshot is written when evidence changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ from proxy.fingerprints import fingerprint
 from proxy.suites import Suite as SuiteSpec
 from worker.artifacts import SetLosses, read_losses, stored_path
 from worker.digests import digest_key, digests_path, read_digests, write_digests
-from worker.protocols import find_protocol
+from worker.protocols import find_protocol, known_noise
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
 from worker.store.states import State
 from worker.suites import find_suite
 
 if TYPE_CHECKING:
-    from proxy.ranking.evidence import Digest, Evidence
+    from proxy.ranking.evidence import AnchorNoise, Digest, Evidence
     from proxy.ranking.ranks import RankedRecipe
 
 LEVEL = 0.95
@@ -169,11 +169,13 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
     sound = {part.recipe.id: part for part in results if part.recipe.id not in broken}
     entries: list[dict[str, Any]] = []
     warnings: list[str] = []
+    anchors: dict[str, float] | None = None
     if sound:
         digest = gather_digest(settings, protocol, suite, list(sound.values()))
         ranking = rank_recipes(digest, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
         entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
         warnings = list(ranking.warnings)
+        anchors = None if digest.anchors is None else asdict(digest.anchors)
     entries += [_unranked(part) for part in broken.values()]
     return {
         "protocol": describe_protocol(protocol),
@@ -182,6 +184,7 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
         "documents": DOCUMENTS,
         "entries": entries,
         "warnings": warnings,
+        "anchors": anchors,
     }
 
 
@@ -226,7 +229,12 @@ def gather_digest(settings: Settings, protocol: Protocol, suite: Suite, results:
         write_digests(path, store, keys)
     recipes = (replace(store.digests[key], recipe=part.recipe.id) for key, part in zip(keys, results, strict=True))
     shares = SuiteSpec.model_validate(suite.spec).shares()
-    return Digest(sets=store.sets(shares), recipes=tuple(recipes))
+    return Digest(sets=store.sets(shares), recipes=tuple(recipes), anchors=known_seed_noise(protocol, suite, results))
+
+
+def known_seed_noise(protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> "AnchorNoise | None":
+    """What the protocol's anchors add to the seed noise that these results show."""
+    return known_noise(protocol, suite, {part.recipe.fingerprint for part in results if len(part.scored) > 1})
 
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:

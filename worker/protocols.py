@@ -1,6 +1,7 @@
 """Protocols: immutable and versioned. The same content under the same name is the same version."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -10,8 +11,11 @@ from proxy.errors import InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_protocol
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
-from worker.store.models import Protocol
+from worker.store.models import Protocol, Suite
 from worker.tokenizers import find_tokenizer
+
+if TYPE_CHECKING:
+    from proxy.ranking.evidence import AnchorNoise
 
 
 def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool]:
@@ -71,3 +75,20 @@ def list_protocols(session: Session) -> Sequence[Protocol]:
 def get_protocol(session: Session, reference: str) -> Protocol:
     """As `find_protocol`, for a path: NotFoundError if there is none."""
     return or_not_found(lambda: find_protocol(session, reference))
+
+
+def known_noise(protocol: Protocol, suite: Suite, ranked: Collection[str]) -> "AnchorNoise | None":
+    """Pooled noise of the protocol's anchors on the suite, without those that are `ranked` with several seeds
+    (fingerprints): theirs are counted there. None where nothing is left."""
+    from proxy.ranking.evidence import AnchorNoise
+
+    anchors = [
+        anchor
+        for anchor in ProtocolSpec.model_validate(protocol.spec).anchors
+        if anchor.suite == suite.fingerprint and anchor.recipe not in ranked
+    ]
+    degrees = sum(anchor.degrees_of_freedom for anchor in anchors)
+    if not degrees:
+        return None
+    squares = sum(anchor.variance * anchor.degrees_of_freedom for anchor in anchors)
+    return AnchorNoise(variance=squares / degrees, degrees_of_freedom=degrees)

@@ -3,9 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from proxy.recipes import Specification
 from worker.store.models import Protocol
+
+
+class AnchorsIn(Specification):
+    """Which recipes' seed noise to keep with the protocol."""
+
+    suite: str = Field(description="name (newest version), name@version, fingerprint or id")
+    recipes: tuple[str, ...] = Field(min_length=1, description="name, fingerprint or id; each with at least two seeds")
 
 
 class ProtocolOut(BaseModel):

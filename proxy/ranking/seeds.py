@@ -97,6 +97,18 @@ def estimate_seed_noise(scores_RT: Float64Array, fit: TwoWayFit, anchors: Anchor
     )
 
 
+def noise_by_recipe(scores_RT: Float64Array) -> list[tuple[float, float] | None]:
+    """Each recipe's own seed variance and its degrees of freedom, to be kept with a protocol; None where a recipe
+    shows none (one seed, or seeds that change nothing)."""
+    fit = fit_seeds(scores_RT)
+    own_R = _own_degrees(fit, len(scores_RT))
+    squares_R = np.bincount(fit.recipe_N, weights=fit.residual_N**2, minlength=len(scores_RT))
+    return [
+        (float(square / own), float(own)) if own > 1e-9 and square > 0 else None
+        for square, own in zip(squares_R, own_R, strict=True)
+    ]
+
+
 def noise_differs(fit: TwoWayFit, recipes: int, rng: np.random.Generator) -> bool:
     """Whether some recipes are noisier than others, at 5 %.
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from api.cards import decision_card
 from tests.api.conftest import Service
-from tests.api.service import REFERENCE, problem_of
+from tests.api.service import EVALUATION, REFERENCE, problem_of
 
 PAIR = {"a": "even", "b": "only-web"}
 
@@ -92,3 +92,19 @@ def test_a_recipe_without_a_run_is_a_conflict(ranked: Service) -> None:
     answer = ranked.get("/v1/compare", params={"a": "even", "b": "x"})
     assert answer.status_code == 409
     assert "no sound run" in problem_of(answer)["detail"]
+
+
+def test_a_protocol_can_keep_the_seed_noise_of_its_recipes(ranked: Service) -> None:
+    body = {"suite": "held-out", "recipes": ["even", "only-web"]}
+    made = ranked.post("/v1/protocols/tiny:measure-anchors", body)
+    assert (made.status_code, made.json()["version"]) == (201, 2)
+    assert ranked.post("/v1/protocols/tiny@1:measure-anchors", body).status_code == 200
+    ranked.made("/v1/recipes", {"name": "web-only-once", "sources": [{"corpus": "code", "weight": 1}]})
+    ranked.made("/v1/evaluations", {**EVALUATION, "recipe": "web-only-once", "protocol": "tiny@2", "seeds": 1})
+    ranked.work()
+    board = ranked.get("/v1/leaderboard", params={"protocol": "tiny@2"}).json()
+    assert board["anchors"]["degrees_of_freedom"] == pytest.approx(1)
+    assert board["entries"][0]["score_low"] is not None
+    wrong = ranked.post("/v1/protocols/tiny:measure-anchors", {"suite": "held-out", "recipes": ["web-only-once"]})
+    assert wrong.status_code == 422
+    assert problem_of(wrong)["errors"][0]["pointer"] == "/recipes/0"

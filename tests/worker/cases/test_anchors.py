@@ -1,0 +1,92 @@
+"""Seed noise that a protocol knows: intervals where a ranking alone has none."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError
+from proxy.fingerprints import fingerprint
+from proxy.protocols import Protocol, fingerprint_protocol
+from tests.worker.cases.boards import finish
+from tests.worker.cases.conftest import Bureau, recipe, submit
+from worker import anchors, leaderboards
+from worker.protocols import known_noise
+from worker.store.models import Evaluation, RunScore
+from worker.store.models import Suite as SuiteRow
+
+
+def evaluate(session: Session, bureau: Bureau, name: str, nats: float, **options: Any) -> Evaluation:
+    row, _ = submit(session, bureau, recipe(name, web=nats, code=1), **options)
+    for run in row.runs:
+        if run.checkpoint is None:
+            finish(session, bureau, run, row.suite_id, nats + 0.3 * run.seed * (nats % 7 - 3))
+    return row
+
+
+def board(session: Session, protocol: str) -> dict[str, Any]:
+    return leaderboards.read_leaderboard(session, protocol, "suite")
+
+
+def score(session: Session, row: Evaluation) -> None:
+    """Stored scores that differ between seeds, and recipes."""
+    for run in row.runs:
+        session.get_one(RunScore, (run.id, row.suite_id)).score = 1.0 + 0.01 * run.seed * (len(row.recipe.name) - 2)
+
+
+def test_two_recipes_of_one_seed_get_intervals_from_the_anchors(session: Session, bureau: Bureau) -> None:
+    for index in range(3):
+        score(session, evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3))
+    row, is_new = anchors.measure_anchors(session, "small", "suite", ["a", "aa", "aaa"])
+    assert (is_new, row.version, len(row.spec["anchors"])) == (True, 2, 3)
+    assert anchors.measure_anchors(session, "small@1", "suite", ["aaa", "aa", "a"]) == (row, False)
+    for name, nats in (("one", 110.0), ("two", 130.0)):
+        evaluate(session, bureau, name, nats, protocol="small@2")
+    entries = board(session, "small@2")["entries"]
+    assert [entry["seeds"] for entry in entries] == [1, 1]
+    assert all(entry["rank_low"] is not None and entry["score_low"] is not None for entry in entries)
+    evaluate(session, bureau, "one", 110.0, protocol="small@1")
+    alone = [entry for entry in board(session, "small@1")["entries"] if entry["recipe"]["name"] == "one"]
+    assert alone[0]["seeds"] == 1
+
+
+def test_runs_of_the_version_before_are_not_trained_again(session: Session, bureau: Bureau) -> None:
+    first = evaluate(session, bureau, "a", 100.0, seeds=2)
+    score(session, evaluate(session, bureau, "aaa", 103.0, seeds=2))
+    score(session, first)
+    anchors.measure_anchors(session, "small", "suite", ["a", "aaa"])
+    again, is_new = submit(session, bureau, "a", protocol="small@2", seeds=2)
+    assert is_new
+    assert {run.id for run in again.runs} == {run.id for run in first.runs}
+
+
+def test_an_anchor_that_is_ranked_is_not_counted_twice(session: Session, bureau: Bureau) -> None:
+    rows = [evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3) for index in range(3)]
+    for row in rows:
+        score(session, row)
+    protocol, _ = anchors.measure_anchors(session, "small", "suite", ["a", "aa", "aaa"])
+    suite = session.get_one(SuiteRow, rows[0].suite_id)
+    everything = known_noise(protocol, suite, set())
+    without = known_noise(protocol, suite, {rows[0].recipe.fingerprint})
+    assert everything is not None
+    assert without is not None
+    assert everything.degrees_of_freedom == pytest.approx(4)
+    assert without.degrees_of_freedom == pytest.approx(4 * 2 / 3)
+    assert known_noise(protocol, suite, {row.recipe.fingerprint for row in rows}) is None
+
+
+@pytest.mark.parametrize("recipes", [["single"], ["nobody"]])
+def test_what_shows_no_noise_is_refused(session: Session, bureau: Bureau, recipes: list[str]) -> None:
+    evaluate(session, bureau, "single", 100.0, seeds=1)
+    with pytest.raises(InvalidInputError, match="recipes/0"):
+        anchors.measure_anchors(session, "small", "suite", recipes)
+
+
+def test_a_protocol_without_anchors_keeps_its_fingerprint(bureau: Bureau) -> None:
+    spec = bureau.protocol()
+    older = spec.model_dump(mode="json", exclude={"name", "anchors"})
+    assert fingerprint_protocol(spec) == fingerprint(older)
+    anchor = {"recipe": "r", "suite": "s", "variance": 1e-6, "degrees_of_freedom": 2}
+    known = Protocol.model_validate(spec.model_dump() | {"anchors": [anchor]})
+    assert fingerprint_protocol(known) != fingerprint_protocol(spec)
+    assert known.cohort_key() == spec.cohort_key()

@@ -1,0 +1,58 @@
+"""Anchors: recipes whose seed noise is measured once and kept with the protocol, so that a ranking of two recipes, or
+of one seed each, has intervals too."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from proxy.errors import InvalidInputError
+from proxy.protocols import Anchor
+from proxy.protocols import Protocol as ProtocolSpec
+from worker.leaderboards import RecipeResults, results_of
+from worker.protocols import find_protocol, store_protocol
+from worker.recipes import find_recipe
+from worker.store.models import Protocol, Recipe, Suite
+from worker.suites import find_suite
+
+LEAST_SEEDS = 2
+
+
+def measure_anchors(session: Session, protocol: str, suite: str, recipes: Sequence[str]) -> tuple[Protocol, bool]:
+    """The protocol's next version, which knows these recipes' seed noise on the suite, and True if it is new.
+
+    Nothing is trained: runs of the same content under the new version are those that are there. InvalidInputError names
+    a recipe with fewer than two scored seeds, or whose seeds change nothing.
+    """
+    from proxy.ranking.seeds import noise_by_recipe
+
+    row, on = find_protocol(session, protocol), find_suite(session, suite)
+    wanted = [find_recipe(session, reference, f"/recipes/{index}") for index, reference in enumerate(recipes)]
+    results = {part.recipe.id: part for part in results_of(session, row, on) if not part.is_broken()}
+    scored = [_scores(results.get(recipe.id), recipe, index) for index, recipe in enumerate(wanted)]
+    seeds = sorted({seed for scores in scored for seed in scores})
+    table_RT = np.array([[scores.get(seed, np.nan) for seed in seeds] for scores in scored])
+    anchors = []
+    for index, (recipe, noise) in enumerate(zip(wanted, noise_by_recipe(table_RT), strict=True)):
+        if noise is None:
+            raise InvalidInputError.at(f"/recipes/{index}", recipe.name, "its seeds show no noise")
+        anchors.append(
+            Anchor(recipe=recipe.fingerprint, suite=on.fingerprint, variance=noise[0], degrees_of_freedom=noise[1])
+        )
+    return _store(session, row, on, anchors)
+
+
+def _scores(part: RecipeResults | None, recipe: Recipe, index: int) -> dict[int, float]:
+    scores = {run.seed: score.score for run, score in part.scored} if part else {}
+    if len(scores) < LEAST_SEEDS:
+        message = f"has {len(scores)} scored seeds under this protocol and suite; an anchor needs {LEAST_SEEDS}"
+        raise InvalidInputError.at(f"/recipes/{index}", recipe.name, message)
+    return scores
+
+
+def _store(session: Session, row: Protocol, suite: Suite, anchors: Sequence[Anchor]) -> tuple[Protocol, bool]:
+    """Anchors of other suites stay; those of this suite are replaced."""
+    spec = ProtocolSpec.model_validate(row.spec)
+    others = [anchor for anchor in spec.anchors if anchor.suite != suite.fingerprint]
+    ordered = sorted([*others, *anchors], key=lambda anchor: (anchor.suite, anchor.recipe))
+    return store_protocol(session, spec.model_copy(update={"anchors": tuple(ordered)}))
