@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from proxy import NUMERICS_VERSION
 from proxy.errors import InvalidInputError
+from proxy.protocols import Anchor, fingerprint_protocol
 from proxy.protocols import Protocol as ProtocolSpec
-from proxy.protocols import fingerprint_protocol
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.store.models import Protocol, Suite
 from worker.tokenizers import find_tokenizer
@@ -84,7 +84,7 @@ def known_noise(protocol: Protocol, suite: Suite, ranked: Collection[str]) -> "A
 
     anchors = [
         anchor
-        for anchor in ProtocolSpec.model_validate(protocol.spec).anchors
+        for anchor in map(Anchor.model_validate, protocol.spec.get("anchors", ()))
         if anchor.suite == suite.fingerprint and anchor.recipe not in ranked
     ]
     degrees = sum(anchor.degrees_of_freedom for anchor in anchors)

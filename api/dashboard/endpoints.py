@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from api.dashboard.pages import read_page
 from api.dashboard.rendering import STATIC, render_page
 from api.dashboard.selection import Selection
-from api.dependencies import Reading
+from api.dependencies import Reading, SettingsOf
 from worker.store.models import utc_now
 
 # Everything comes from this service, and nothing is inline: a recipe's name can never become a script.
@@ -32,14 +32,28 @@ __all__ = ["STATIC", "router"]
 def show_page(
     request: Request,
     session: Reading,
+    settings: SettingsOf,
     protocol: Text = "",
     suite: Text = "",
     reference_set: Text = "",
     sort: Text = "",
     find: Text = "",
     view: Text = "",
+    a: Text = "",
+    b: Text = "",
+    weights: Text = "",
 ) -> HTMLResponse:
     """The leaderboard page; 404 with the same page around it if the selection names what does not exist."""
-    selection = Selection(protocol=protocol, suite=suite, reference_set=reference_set, sort=sort, find=find, view=view)
-    page = read_page(session, selection, str(request.base_url).rstrip("/"), utc_now())
+    selection = Selection(
+        protocol=protocol,
+        suite=suite,
+        reference_set=reference_set,
+        sort=sort,
+        find=find,
+        view=view,
+        a=a,
+        b=b,
+        weights=weights,
+    )
+    page = read_page(session, settings, selection, str(request.base_url).rstrip("/"), utc_now())
     return HTMLResponse(render_page(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

@@ -21,10 +21,13 @@ from api.dashboard.queries import (
 )
 from api.dashboard.ranking import Ranking, view_ranking
 from api.dashboard.selection import Selection
-from proxy.errors import InvalidInputError, NotFoundError
+from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from worker.agreement import read_agreement
+from worker.comparisons import Question, compare_recipes
 from worker.leaderboards import read_leaderboard
 from worker.protocols import find_protocol
+from worker.sensitivities import read_sensitivity
+from worker.settings import Settings
 from worker.suites import find_suite
 
 Body = Mapping[str, Any]
@@ -45,6 +48,9 @@ class Page:
     agreement: AgreementView | None = None
     rivals: tuple[Body, ...] = ()
     reference_sets: tuple[str, ...] = ()
+    card: Body | None = None
+    question_problem: str = ""
+    weights: Body | None = None
     step: NextStep | None = None
     problem: str = ""
 
@@ -54,7 +60,7 @@ class Page:
         return WORKER_STEP if self.work.is_unattended else None
 
 
-def read_page(session: Session, selection: Selection, base_url: str, now: datetime) -> Page:
+def read_page(session: Session, settings: Settings, selection: Selection, base_url: str, now: datetime) -> Page:
     """The page that the selection asks for."""
     page = Page(selection=selection, base_url=base_url, choices=read_choices(session), work=read_work(session, now))
     try:
@@ -64,7 +70,21 @@ def read_page(session: Session, selection: Selection, base_url: str, now: dateti
         return replace(page, problem=str(error), protocol=protocol, suite=suite)
     except NotFoundError:
         return _without_ranking(session, page)
-    return _with_ranking(session, page, body)
+    return _with_questions(session, settings, _with_ranking(session, page, body))
+
+
+def _with_questions(session: Session, settings: Settings, page: Page) -> Page:
+    """The decision card and the suite's weights, where they were asked for: they read every loss of the ranking."""
+    selection = page.selection
+    question = Question(a=selection.a, b=selection.b, protocol=page.protocol, suite=page.suite)
+    try:
+        if selection.weights:
+            page = replace(page, weights=read_sensitivity(session, settings, page.protocol, page.suite))
+        if selection.is_pair:
+            page = replace(page, card=compare_recipes(session, settings, question))
+    except (InvalidInputError, ConflictError, NotFoundError) as error:
+        return replace(page, question_problem=str(error))
+    return page
 
 
 def _chosen(page: Page) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""What is shown is in the address: protocol, suite, reference set, order, words to find, axes of the scatter."""
+"""What is shown is in the address: protocol, suite, reference set, order, words to find, axes of the scatter, the two
+recipes `a` and `b` that are compared, and whether the suite's `weights` are varied."""
 
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -17,6 +18,14 @@ class Selection:
     sort: str = ""
     find: str = ""
     view: str = ""
+    a: str = ""
+    b: str = ""
+    weights: str = ""
+
+    @property
+    def is_pair(self) -> bool:
+        """True if two recipes are to be compared."""
+        return bool(self.a and self.b)
 
     @property
     def column(self) -> str:

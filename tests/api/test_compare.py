@@ -108,3 +108,16 @@ def test_a_protocol_can_keep_the_seed_noise_of_its_recipes(ranked: Service) -> N
     wrong = ranked.post("/v1/protocols/tiny:measure-anchors", {"suite": "held-out", "recipes": ["web-only-once"]})
     assert wrong.status_code == 422
     assert problem_of(wrong)["errors"][0]["pointer"] == "/recipes/0"
+
+
+def test_the_page_compares_and_varies_weights_where_that_is_asked(ranked: Service) -> None:
+    plain = ranked.get("/").text
+    assert "Which of two?" in plain
+    assert 'id="card"' not in plain
+    page = ranked.get("/", params={"a": "even", "b": "only-web", "weights": "varied"}).text
+    assert "even − only-web" in page
+    assert "New text of its kind" in page
+    assert "only set" in page
+    same = ranked.get("/", params={"a": "even", "b": "even"})
+    assert (same.status_code, "is the same recipe" in same.text) == (200, True)
+    assert "no such recipe" in ranked.get("/", params={"a": "even", "b": "<b>"}).text

@@ -296,3 +296,9 @@ def test_several_metrics_of_a_set_can_be_chosen(client: Any, ranked: list[Protoc
     page = client.get("/", params={"reference_set": "demo (accuracy)"}).text
     assert "<option selected>demo (accuracy)</option>" in page
     assert "metric=accuracy" in page
+
+
+def test_a_ranking_whose_losses_are_gone_says_so(client: Any, ranked: list[Protocol]) -> None:
+    page = client.get("/", params={"weights": "varied"})
+    assert page.status_code == 200
+    assert "there is no order to vary" in page.text
