@@ -31,6 +31,13 @@ def standing_of_ranking(session: Session, protocol: Protocol, suite: Suite) -> d
     return {"status": status, "reasons": reasons, "bridges": changes}
 
 
+def standing_of_evaluation(session: Session, evaluation: Evaluation) -> dict[str, Any]:
+    """Its ranking's standing; stale where a corpus of its recipe has newer content."""
+    standing = standing_of_ranking(session, evaluation.protocol, evaluation.suite)
+    moved = moved_sources(session, [evaluation.recipe_id]).get(evaluation.recipe_id, [])
+    return standing if not moved else {**standing, "status": STALE, "reasons": [*standing["reasons"], *moved]}
+
+
 def moved_sources(session: Session, recipe_ids: Collection[str]) -> dict[str, list[str]]:
     """By recipe, the corpora that have newer content than it was made of, in words; recipes without any left out."""
     revisions = read_revisions(session)

@@ -11,6 +11,7 @@ from proxy.recipes import Specification
 from worker.evaluations import Request, scores_of_runs
 from worker.store.models import Evaluation
 from worker.store.states import State
+from worker.survival import standing_of_evaluation
 
 
 class EvaluationIn(Specification):
@@ -54,6 +55,9 @@ class EvaluationOut(EvaluationSummary):
     """An evaluation with its runs and their scores on its suite."""
 
     error: str | None = Field(description="what its failed runs said")
+    standing: dict[str, Any] | None = Field(
+        description="once finished: valid, bridgeable or stale after newer suites, protocols or corpora, with reasons"
+    )
     runs: list[RunOut]
 
 
@@ -77,7 +81,12 @@ def summarise(row: Evaluation) -> EvaluationSummary:
 def show(session: Session, row: Evaluation) -> EvaluationOut:
     """A row with everything that belongs to it."""
     errors = [f"seed {run.seed}, rate {run.learning_rate:g}: {run.error}" for run in row.runs if run.error]
-    return EvaluationOut(**summarise(row).model_dump(), error="; ".join(errors) or None, runs=show_runs(session, row))
+    return EvaluationOut(
+        **summarise(row).model_dump(),
+        error="; ".join(errors) or None,
+        standing=standing_of_evaluation(session, row) if row.state == State.FINISHED else None,
+        runs=show_runs(session, row),
+    )
 
 
 def show_runs(session: Session, row: Evaluation) -> list[RunOut]:

@@ -138,3 +138,11 @@ def test_a_replicate_starts_alike_and_draws_its_own_documents(ranked: Service) -
     curves = [ranked.get(f"/v1/runs/{one['runs'][0]['id']}/curve").json() for one in (again, other)]
     assert curves[0] != curves[1]
     assert {entry["seeds"] for entry in ranked.get("/v1/leaderboard").json()["entries"]} == {2}
+
+
+def test_a_finished_evaluation_says_how_it_stands(ranked: Service) -> None:
+    row = ranked.get("/v1/evaluations").json()["items"][0]
+    assert ranked.get(f"/v1/evaluations/{row['id']}").json()["standing"]["status"] == "valid"
+    ranked.made("/v1/protocols", PROTOCOL | {"steps": 5})
+    standing = ranked.get(f"/v1/evaluations/{row['id']}").json()["standing"]
+    assert (standing["status"], standing["bridges"][0]["version_of"]) == ("stale", "protocol")

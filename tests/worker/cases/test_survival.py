@@ -91,6 +91,8 @@ def test_a_recipe_whose_corpus_moved_is_named(session: Session, bureau: Bureau) 
     session.flush()
     found = board(session)
     assert found["moved"] == {row.recipe_id: ["corpus web has revision 2"]}
+    own = survival.standing_of_evaluation(session, row)
+    assert (own["status"], own["reasons"]) == ("stale", ["corpus web has revision 2"])
     assert found["standing"]["status"] == "valid"  # the ranking itself is: its other recipes are untouched
 
 
