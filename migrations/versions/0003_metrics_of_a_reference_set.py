@@ -19,7 +19,7 @@ OF_SQLITE, OF_POSTGRESQL = "json_extract(body, '$.metric')", "body ->> 'metric'"
 def upgrade() -> None:
     op.add_column("agreements", sa.Column("metric", sa.String(length=100), nullable=True))
     is_sqlite = op.get_context().dialect.name == "sqlite"
-    op.execute(f"UPDATE agreements SET metric = {OF_SQLITE if is_sqlite else OF_POSTGRESQL}")  # noqa: S608
+    op.execute(f"UPDATE agreements SET metric = {OF_SQLITE if is_sqlite else OF_POSTGRESQL}")  # noqa: S608 - two constants of this file
     with op.batch_alter_table("agreements") as table:
         table.alter_column("metric", existing_type=sa.String(length=100), nullable=False)
 

@@ -18,10 +18,12 @@ class Told(BaseHTTPRequestHandler):
 
     answers: ClassVar[list[Answer]] = []
     asked: ClassVar[list[tuple[str, str, bytes]]] = []
+    keys: ClassVar[list[str]] = []
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.asked.append((self.command, self.path, body))
+        self.keys.append(self.headers["Authorization"])
         status, text = self.answers.pop(0)
         self.send_response(status)
         self.send_header("content-length", str(len(text)))
@@ -36,7 +38,7 @@ class Told(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def told() -> type[Told]:
-    Told.answers, Told.asked = [], []
+    Told.answers, Told.asked, Told.keys = [], [], []
     return Told
 
 
@@ -110,5 +112,9 @@ def test_waiting_ends_with_the_work(client: Client, told: type[Told]) -> None:
         client.wait("/v1/jobs/x")
 
 
-def test_a_key_of_any_letters_can_be_sent() -> None:
-    Client("http://127.0.0.1:1", "schlüssel").close()
+def test_a_key_of_any_letters_can_be_sent(client: Client, told: type[Told]) -> None:
+    told.answers = [(200, "{}")]
+    other = Client(str(client._http.base_url), "schlüssel")
+    assert other.get("/v1/leaderboard") == {}
+    other.close()
+    assert told.keys == ["Bearer schlüssel".encode().decode("latin-1")]

@@ -156,7 +156,8 @@ def test_lists_of_different_lengths_or_shapes_are_refused() -> None:
 
 
 def test_figures_are_plain_values_that_json_can_write() -> None:
-    json.dumps(asdict(agree(DCLM_400M, DCLM_1B, "higher", "higher")), allow_nan=False)
+    figures = agree(DCLM_400M, DCLM_1B, "higher", "higher")
+    assert json.loads(json.dumps(asdict(figures), allow_nan=False))["spearman"] == figures.spearman
 
 
 def test_spearman_and_kendall_intervals_cover_new_recipes_of_this_kind() -> None:

@@ -207,4 +207,5 @@ def test_a_recipe_given_twice_and_values_that_are_no_numbers_are_named() -> None
 
 
 def test_figures_are_plain_values_that_json_can_write() -> None:
-    json.dumps(asdict(run(measured(crossing_laws(13), noise=0.01))), allow_nan=False)
+    extrapolation = run(measured(crossing_laws(13), noise=0.01))
+    assert json.loads(json.dumps(asdict(extrapolation), allow_nan=False))["compared"] == extrapolation.compared

@@ -293,8 +293,8 @@ def test_units_of_size_and_loss_do_not_matter(unit: float) -> None:
 
 
 def test_predictions_are_plain_values_that_json_can_write() -> None:
-    json.dumps(asdict(fitted(grid(noise=0.01, rng=np.random.default_rng(14)))), allow_nan=False)
-    json.dumps(asdict(fitted([])), allow_nan=False)
+    for prediction in (fitted(grid(noise=0.01, rng=np.random.default_rng(14))), fitted([])):
+        assert json.loads(json.dumps(asdict(prediction), allow_nan=False))["loss"] == prediction.loss
 
 
 def test_four_scales_cannot_measure_two_exponents_however_they_are_spread() -> None:

@@ -230,7 +230,8 @@ def test_input_that_cannot_be_meant_is_refused() -> None:
 
 
 def test_figures_are_plain_values_that_json_can_write() -> None:
-    json.dumps(asdict(predict_at_target(registered(), A, B, "lower")), allow_nan=False)
+    figures = asdict(predict_at_target(registered(), A, B, "lower"))
+    assert json.loads(json.dumps(figures, allow_nan=False))["p_better"] == figures["p_better"]
 
 
 def test_chances_are_calibrated_and_better_than_the_sign() -> None:
