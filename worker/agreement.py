@@ -9,9 +9,9 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.errors import NotFoundError
+from proxy.errors import InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
-from worker.external import count_tried, update_external_agreements
+from worker.external import read_snapshot, update_external_agreements
 from worker.leaderboards import (
     RNG_SEED,
     describe_protocol,
@@ -57,10 +57,12 @@ def _update(
     session: Session, settings: Settings, leaderboard: Leaderboard, reference_set: str, metric: str
 ) -> Agreement | None:
     rows = rows_of(session, reference_set, metric)
-    points = _points(session, leaderboard, rows)
     evidence = fingerprint([leaderboard.evidence, [row.request_key for row in rows]])
     newest = _newest(session, leaderboard, reference_set, metric)
-    if not points or (newest is not None and newest.evidence == evidence):
+    if newest is not None and newest.evidence == evidence:
+        return None
+    points = _points(session, leaderboard, rows)
+    if not points:
         return None
     row = Agreement(
         protocol_id=leaderboard.protocol_id,
@@ -113,7 +115,7 @@ def _body(
     rows: Sequence[Reference],
     points: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    from proxy.ranking.agreement import measure_agreement
+    from proxy.ranking.agreement import measure_agreement, resamples_for
     from proxy.ranking.conclusion import conclude
     from proxy.ranking.tuning import Label
 
@@ -121,7 +123,7 @@ def _body(
     direction: Literal["lower", "higher"] = "lower" if sample.direction == "lower" else "higher"
     rng = np.random.default_rng(RNG_SEED)
     proxy, reference = [point["proxy"] for point in points], [point["reference"] for point in points]
-    figures = measure_agreement(proxy, reference, direction, rng)
+    figures = measure_agreement(proxy, reference, direction, rng, resamples_for(len(points)))
     return {
         "protocol": describe_protocol(session.get_one(Protocol, leaderboard.protocol_id)),
         "suite": describe_suite(session.get_one(Suite, leaderboard.suite_id)),
@@ -136,7 +138,6 @@ def _body(
         "alarm": _alarm(figures, settings.agreement_alarm),
         "points": points,
         "references": len(rows),
-        "protocols_tried": count_tried(session, sample.reference_set, protocol_id=leaderboard.protocol_id),
     }
 
 
@@ -174,8 +175,13 @@ def _newest(
 def find_agreement(
     session: Session, leaderboard: Leaderboard, reference_set: str | None, metric: str | None
 ) -> dict[str, Any] | None:
-    """What the newest comparison of this ranking with a set and metric (or any) says; None if there is none."""
+    """What the newest comparison of this ranking with a set and metric says; without them, with any, and None if there
+    is none. InvalidInputError for a set or metric in which no recipe of the ranking has a reference."""
     row = _newest(session, leaderboard, reference_set, metric)
+    if row is None:
+        for name, asked in (("reference_set", reference_set), ("metric", metric)):
+            if asked is not None:
+                raise InvalidInputError.at(name, asked, "no recipe of this ranking has a reference there")
     return None if row is None else row.body
 
 
@@ -219,4 +225,4 @@ def read_agreement(
             f"no recipe has both a rank (protocol {protocol or 'any'}, suite {suite or 'any'}) and a reference "
             f"(set {reference_set or 'any'}, metric {metric or 'any'}) yet"
         )
-    return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}
+    return read_snapshot(session, row)

@@ -4,25 +4,31 @@ of one seed each, has intervals too."""
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError
 from proxy.protocols import Anchor
 from proxy.protocols import Protocol as ProtocolSpec
+from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.leaderboards import RecipeResults, results_of
 from worker.protocols import find_protocol, store_protocol
 from worker.recipes import find_recipe
-from worker.store.models import Protocol, Recipe, Suite
+from worker.settings import Settings
+from worker.store.models import Evaluation, Protocol, Recipe, Suite
+from worker.store.states import State
 from worker.suites import find_suite
 
 LEAST_SEEDS = 2
 
 
-def measure_anchors(session: Session, protocol: str, suite: str, recipes: Sequence[str]) -> tuple[Protocol, bool]:
+def measure_anchors(
+    session: Session, settings: Settings, protocol: str, suite: str, recipes: Sequence[str]
+) -> tuple[Protocol, bool]:
     """The protocol's next version, which knows these recipes' seed noise on the suite, and True if it is new.
 
-    Nothing is trained: runs of the same content under the new version are those that are there. InvalidInputError names
-    a recipe with fewer than two scored seeds, or whose seeds change nothing.
+    Nothing is trained: the new version takes over every finished evaluation of this one, with its runs.
+    InvalidInputError names a recipe with fewer than two scored seeds, or whose seeds change nothing.
     """
     from proxy.ranking.seeds import noise_by_recipe
 
@@ -39,7 +45,23 @@ def measure_anchors(session: Session, protocol: str, suite: str, recipes: Sequen
         anchors.append(
             Anchor(recipe=recipe.fingerprint, suite=on.fingerprint, variance=noise[0], degrees_of_freedom=noise[1])
         )
-    return _store(session, row, on, anchors)
+    made, is_new = _store(session, row, on, anchors)
+    if is_new:
+        _take_over(session, settings, row, made)
+    return made, is_new
+
+
+def _take_over(session: Session, settings: Settings, old: Protocol, new: Protocol) -> None:
+    finished = select(Evaluation).where(
+        Evaluation.protocol_id == old.id, Evaluation.kind == "proxy", Evaluation.state == State.FINISHED
+    )
+    taken = []
+    for row in session.scalars(finished.order_by(Evaluation.created_at, Evaluation.id)).all():
+        asked = Request(
+            recipe=row.recipe_id, protocol=new.id, suite=row.suite_id, seeds=row.seeds, replicate=row.replicate
+        )
+        taken.append(submit_evaluation(session, settings, asked, concludes=False)[0].id)
+    conclude_evaluations(session, settings, taken)
 
 
 def _scores(part: RecipeResults | None, recipe: Recipe, index: int) -> dict[int, float]:

@@ -1,7 +1,7 @@
 """The decision card: two recipes of one ranking side by side, what is known of them at target scale, and a verdict."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
@@ -15,10 +15,11 @@ from worker.leaderboards import (
     describe_recipe,
     describe_suite,
     find_leaderboard,
+    gather_digest,
     gather_evidence,
-    known_seed_noise,
     results_with_losses,
 )
+from worker.lookup import unique_names
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.store.models import Protocol, Recipe, Run, Suite
@@ -50,9 +51,10 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class _Side:
-    """One of the two recipes: its results, and its reference where it has one."""
+    """One of the two recipes: its results, the name it is shown by, and its reference where it has one."""
 
     results: RecipeResults
+    name: str
     reference: Body | None
 
     @property
@@ -80,9 +82,10 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
     protocol, suite = session.get_one(Protocol, ranking.protocol_id), session.get_one(Suite, ranking.suite_id)
     results = [part for part in results_with_losses(session, settings, protocol, suite) if not part.is_broken()]
     agreement = find_agreement(session, ranking, question.reference_set, question.metric)
-    sides = tuple(_side(results, recipe, protocol, agreement) for recipe in recipes)
-    evidence = replace(gather_evidence(settings, suite, results), anchors=known_seed_noise(protocol, suite, results))
-    pair = compare_pair(evidence, recipes[0].id, recipes[1].id)
+    names = unique_names((part.recipe.id, part.recipe.name) for part in results)
+    sides = tuple(_side(results, names, recipe, protocol, agreement) for recipe in recipes)
+    own = gather_evidence(settings, suite, [side.results for side in sides])
+    pair = compare_pair(gather_digest(settings, protocol, suite, results), own)
     chance = _at_target(agreement, results, sides, pair)
     decision = _judge(sides, pair, chance, question, agreement)
     return {
@@ -98,12 +101,18 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
     }
 
 
-def _side(results: Sequence[RecipeResults], recipe: Recipe, protocol: Protocol, agreement: Body | None) -> _Side:
+def _side(
+    results: Sequence[RecipeResults],
+    names: Mapping[str, str],
+    recipe: Recipe,
+    protocol: Protocol,
+    agreement: Body | None,
+) -> _Side:
     points = agreement["points"] if agreement else ()
     reference = next((point for point in points if point["recipe_id"] == recipe.id), None)
     for part in results:
         if part.recipe.id == recipe.id:
-            return _Side(results=part, reference=reference)
+            return _Side(results=part, name=names[recipe.id], reference=reference)
     raise ConflictError(
         f"recipe {recipe.name} has no sound run under protocol {protocol.name}@{protocol.version} and this suite yet"
     )
@@ -119,7 +128,7 @@ def _at_target(
         return None
     candidates = [
         Candidate(
-            recipe=side.recipe.name,
+            recipe=side.name,
             proxy=side.score,
             seed_variance=None if pair.run_variances is None else pair.run_variances[place] / side.seeds,
             seeds=side.seeds,
@@ -136,10 +145,11 @@ def _at_target(
 def _calibrants(agreement: Body, results: Sequence[RecipeResults]) -> "list[Calibrant]":
     from proxy.ranking.targets import Calibrant
 
+    names = unique_names((part.recipe.id, part.recipe.name) for part in results)
     own = {part.recipe.id: part for part in results}
     return [
         Calibrant(
-            recipe=own[point["recipe_id"]].recipe.name,
+            recipe=names[point["recipe_id"]],
             proxy=point["proxy"],
             reference=point["reference"],
             axis=_axis(own[point["recipe_id"]].recipe),
@@ -160,8 +170,8 @@ def _judge(
     from proxy.ranking.verdicts import ProxyDifference, Stakes, judge
 
     difference = ProxyDifference(
-        a=sides[0].recipe.name,
-        b=sides[1].recipe.name,
+        a=sides[0].name,
+        b=sides[1].name,
         difference=pair.fixed.difference,
         standard_error=pair.fixed.standard_error,
         degrees=pair.fixed.degrees,

@@ -40,8 +40,13 @@ class Request:
     replicate: int = 0
 
 
-def submit_evaluation(session: Session, settings: Settings, request: Request) -> tuple[Evaluation, bool]:
-    """The evaluation and True if it is new. Everything that is surely wrong is refused before a row is written."""
+def submit_evaluation(
+    session: Session, settings: Settings, request: Request, *, concludes: bool = True
+) -> tuple[Evaluation, bool]:
+    """The evaluation and True if it is new. Everything that is surely wrong is refused before a row is written.
+
+    Who submits many at once says `concludes=False` and concludes them together: one ranking instead of one a recipe.
+    """
     _check_numbers(request)
     protocol = find_protocol(session, request.protocol)
     suite = find_suite(session, request.suite)
@@ -80,7 +85,8 @@ def submit_evaluation(session: Session, settings: Settings, request: Request) ->
         session.flush()
         session.expire(evaluation, ["runs"])
         queue_scorings(session, evaluation, is_retry=True)
-        _conclude(session, settings, [evaluation])
+        if concludes:
+            _conclude(session, settings, [evaluation])
     return evaluation, is_new
 
 
@@ -178,6 +184,11 @@ def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Ev
     queue_scorings(session, evaluation, is_retry=True)
     _conclude(session, settings, [evaluation])
     return evaluation
+
+
+def conclude_evaluations(session: Session, settings: Settings, ids: Sequence[str]) -> None:
+    """Refreshes them and, where one became final, ranks again, each ranking once."""
+    _conclude(session, settings, _lock_evaluations(session, ids))
 
 
 def conclude_runs(session: Session, settings: Settings, run_ids: Iterable[str]) -> None:

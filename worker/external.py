@@ -18,7 +18,7 @@ from proxy.ranking.agreement import Direction
 from proxy.ranking.tuning import TuningLabel, label_sweeps
 from worker.lookup import unknown
 from worker.references import recipe_key, reference_metrics, rows_of, sweep_point
-from worker.store.models import Agreement, ExternalScore, Reference
+from worker.store.models import Agreement, ExternalScore, Protocol, Reference
 
 SNAPSHOT_LOCK = 0x0F02E7A61D  # one writer of these snapshots at a time, or the newest might have seen less
 
@@ -88,7 +88,6 @@ def _body(session: Session, proxies: Sequence[ExternalScore], references: Sequen
         "unit": first.unit,
         **comparison.as_json(),
         "references": len(references),
-        "protocols_tried": count_tried(session, first.reference_set, proxy_set=proxies[0].proxy_set),
     }
 
 
@@ -110,16 +109,23 @@ def _direction(row: ExternalScore | Reference) -> Direction:
     return "lower" if row.direction == "lower" else "higher"
 
 
-def count_tried(
-    session: Session, reference_set: str, *, protocol_id: str | None = None, proxy_set: str | None = None
-) -> int:
-    """How many protocols and external sets were compared with this set, the one given included: the best of many
-    flatters."""
-    tried = 0
-    for column, own in ((Agreement.protocol_id, protocol_id), (Agreement.proxy_set, proxy_set)):
-        query = select(func.count(column.distinct())).where(Agreement.reference_set == reference_set)
-        tried += session.scalar(query if own is None else query.where(column != own)) or 0
-    return 1 + tried
+def read_snapshot(session: Session, row: Agreement) -> dict[str, Any]:
+    """A stored comparison as people read it, with how many were tried against the same references by now."""
+    head = {"id": row.id, "created_at": row.created_at.isoformat()}
+    return {**head, **row.body, "protocols_tried": count_tried(session, row.reference_set)}
+
+
+def count_tried(session: Session, reference_set: str) -> int:
+    """How many protocols and external sets were compared with this set: the best of many flatters. Versions that train
+    alike count once."""
+    alike = (
+        select(Protocol.cohort_key, Protocol.learning_rate)
+        .join(Agreement, Agreement.protocol_id == Protocol.id)
+        .where(Agreement.reference_set == reference_set)
+        .distinct()
+    )
+    external = select(func.count(Agreement.proxy_set.distinct())).where(Agreement.reference_set == reference_set)
+    return len(session.execute(alike).all()) + (session.scalar(external) or 0)
 
 
 def _newest(session: Session, proxy_set: str, reference_set: str | None, metric: str | None) -> Agreement | None:
@@ -142,4 +148,4 @@ def read_external_agreement(
     row = _newest(session, proxy_set, reference_set, metric)
     if row is None:
         raise NotFoundError(f"no recipe has both a score in {proxy_set} and a reference (set {reference_set or 'any'})")
-    return {"id": row.id, "created_at": row.created_at.isoformat(), **row.body}
+    return read_snapshot(session, row)

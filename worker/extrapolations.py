@@ -20,6 +20,7 @@ from worker.leaderboards import (
     list_rankings,
     newest_leaderboard,
 )
+from worker.lookup import unique_names
 from worker.protocols import find_protocol
 from worker.references import label_rows, reference_metrics, rows_of
 from worker.store.models import Leaderboard, Protocol, Reference, Suite
@@ -55,7 +56,8 @@ def read_extrapolation(session: Session, question: Question) -> dict[str, Any]:
     rows = _reference_rows(session, question, points)
     target = _target(question, rows)
     labels = label_rows(rows)
-    names = {entry["recipe"]["id"]: entry["recipe"]["name"] for _, board in boards for entry in board.body["entries"]}
+    shown = {entry["recipe"]["id"]: entry["recipe"]["name"] for _, board in boards for entry in board.body["entries"]}
+    names = unique_names(shown.items())
     proxies = [
         RecipeProxies(
             recipe=names[recipe_id],
@@ -87,7 +89,9 @@ def _boards(session: Session, suite: Suite, question: Question) -> list[tuple[Pr
         protocols = [find_protocol(session, name) for name in question.protocols]
     else:
         ranked = [protocol for protocol, other in list_rankings(session) if other.id == suite.id]
-        protocols = [one for one in ranked if one.spec["reduction"] == ranked[0].spec["reduction"]]
+        newest = {one.name: one for one in sorted(ranked, key=lambda one: one.version)}
+        family = ranked[0].spec["reduction"] if ranked else None
+        protocols = [one for one in newest.values() if one.spec["reduction"] == family]
     boards = [(protocol, newest_leaderboard(session, protocol.id, suite.id)) for protocol in protocols]
     found = [(protocol, board) for protocol, board in boards if board is not None]
     if not found:
@@ -140,8 +144,9 @@ def _reference_rows(session: Session, question: Question, points: Mapping[str, o
             rows = rows_of(session, name, metric)
             if any(row.recipe_id in points for row in rows):
                 return rows
-    if question.reference_set is not None:
-        raise InvalidInputError.at("reference_set", question.reference_set, "has no reference of these recipes")
+    for name in ("reference_set", "metric"):
+        if (asked := getattr(question, name)) is not None:
+            raise InvalidInputError.at(name, asked, "has no reference of these recipes")
     return []
 
 

@@ -1,6 +1,6 @@
 """What an import checks its rows against: what is stored of the sets it names, and its own earlier rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from worker.store.models import ExternalScore, Recipe, Reference
 
 Kind = Literal["proxy", "reference"]
 Result = Reference | ExternalScore
+SCALE = ("unit", "parameters", "tokens")
 Identity = tuple[object, ...]  # set, recipe, setting, seed, metric and size: what has one value
 
 
@@ -41,6 +42,7 @@ class Ledger:
     """`values` are those stored; `lines`, `metrics` and `settings` grow with every row that is taken."""
 
     metrics: dict[tuple[Kind, str], dict[str, str]] = field(default_factory=dict)  # directions by metric
+    scales: dict[tuple[Kind, str, str], dict[str, Any]] = field(default_factory=dict)  # of the values of a metric
     settings: dict[tuple[str, str], Setting] = field(default_factory=dict)
     values: dict[Identity, set[float | None]] = field(default_factory=dict)
     lines: dict[Identity, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Ledger:
         if fault is not None:
             return fault
         self.metrics.setdefault((result.kind, result.set_name), {})[values["metric"]] = values["direction"]
+        self.note_scale(result.kind, result.set_name, values)
         self.settings[result.set_name, recipe] = point.setting
         self.lines[identity] = result.row.line
         return identity not in self.values
@@ -89,7 +92,23 @@ class Ledger:
         if result.kind == "proxy" and known and metric not in known:
             (other,) = known
             return Fault(column="metric", message=f"set {result.set_name} holds {other} ({known[other]} is better)")
+        return self._other_scale(result)
+
+    def _other_scale(self, result: ImportedResult) -> Fault | None:
+        """Values of a metric in a set have one unit and one scale: those of other sizes are no seeds of each other."""
+        if result.values["value"] is None:
+            return None  # given up: it has seen fewer tokens
+        metric = result.values["metric"]
+        for name, value in self.scales.get((result.kind, result.set_name, metric), {}).items():
+            if result.values[name] != value:
+                message = f"set {result.set_name} holds {metric} with {name} {value!r}; name another set"
+                return Fault(column=name, message=message)
         return None
+
+    def note_scale(self, kind: Kind, name: str, values: Mapping[str, Any]) -> None:
+        """Remembers the scale of a metric that has a value."""
+        if values["value"] is not None:
+            self.scales[kind, name, values["metric"]] = {part: values[part] for part in SCALE}
 
 
 def read_ledger(session: Session, results: Sequence[ImportedResult]) -> Ledger:
@@ -117,6 +136,7 @@ def _enter(ledger: Ledger, kind: Kind, name: str, row: Result) -> None:
     point = sweep_point(row)
     size = {"metric": row.metric, "parameters": row.parameters, "tokens": row.tokens}
     ledger.metrics.setdefault((kind, name), {})[row.metric] = row.direction
+    ledger.note_scale(kind, name, {"value": row.value, "unit": row.unit, **size})
     ledger.values.setdefault(_identify(kind, name, point, size), set()).add(row.value)
     if kind == "proxy":
         ledger.settings[name, recipe_key(row)] = point.setting

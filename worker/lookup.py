@@ -1,6 +1,7 @@
 """Finding rows by what people call them, and making rows that two requests may want at once."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -48,6 +49,13 @@ def find_or_add(session: Session, find: Callable[[], Row | None], make: Callable
         else:
             return made, True
     return row, False
+
+
+def unique_names(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By id, a name to show: with the id behind it where several rows have the same one."""
+    pairs = list(rows)
+    counts = Counter(name for _, name in pairs)
+    return {identifier: name if counts[name] == 1 else f"{name} ({identifier})" for identifier, name in pairs}
 
 
 def or_not_found(find: Callable[[], Row]) -> Row:

@@ -3,20 +3,20 @@ a set, never declared (statistics.md, section 5)."""
 
 import datetime
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.errors import FieldProblem, InvalidInputError, NotFoundError
+from proxy.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.ranking.metrics import known_direction
 from proxy.ranking.tuning import SweepPoint, TuningLabel, label_sweeps, write_setting
 from worker.lookup import find_or_add
 from worker.recipes import find_recipe
-from worker.store.models import Evaluation, ExternalScore, Reference
+from worker.store.models import Evaluation, ExternalScore, Recipe, Reference
 
 DIRECTIONS = ("lower", "higher")
 
@@ -65,7 +65,8 @@ def register_reference(session: Session, reported: ReferenceFields) -> tuple[Ref
     key = request_key(content, recipe.fingerprint)
 
     def find() -> Reference | None:
-        return session.scalars(select(Reference).where(Reference.request_key == key)).first()
+        exact = session.scalars(select(Reference).where(Reference.request_key == key)).first()
+        return exact or _same_run(session, reported, recipe)
 
     def make() -> Reference:
         columns = {name: value for name, value in content.items() if name != "evaluation"}
@@ -78,6 +79,22 @@ def register_reference(session: Session, reported: ReferenceFields) -> tuple[Ref
         )
 
     return find_or_add(session, find, make)
+
+
+def _same_run(session: Session, reported: ReferenceFields, recipe: Recipe) -> Reference | None:
+    """The stored result of the same setting and seed, whoever reported it. ConflictError if it has another value."""
+    other = write_setting(reported.hyperparameters)
+    asked = SweepPoint(recipe=recipe.id, learning_rate=reported.learning_rate, value=reported.value, other=other)
+    for row in rows_of(session, reported.reference_set, reported.metric):
+        is_same = row.recipe_id == recipe.id and row.seed == reported.seed and sweep_point(row).setting == asked.setting
+        if is_same and row.value != reported.value:
+            raise ConflictError(
+                f"{row.value} is stored for recipe {recipe.name} with these hyperparameters and seed {row.seed}, and no"
+                " result is overwritten; give each run its seed"
+            )
+        if is_same:
+            return row
+    return None
 
 
 def request_key(content: Mapping[str, Any], recipe: str) -> str:
@@ -107,6 +124,18 @@ def value_problem(value: float | None, stopped_early: bool) -> FieldProblem | No
     return FieldProblem(pointer="/value", value=value, message=message)
 
 
+def scale_problem(rows: Iterable[Reference | ExternalScore], reported: Mapping[str, Any]) -> FieldProblem | None:
+    """A set compares one metric at one scale and in one unit: values of other sizes are no seeds of each other.
+    Settings that were given up have seen fewer tokens, and have no value."""
+    for row in rows:
+        for name in ("unit", "parameters", "tokens"):
+            is_value = row.value is not None and reported["value"] is not None
+            if (is_value or name == "unit") and getattr(row, name) != reported[name]:
+                message = f"the set holds {row.metric} with {name} {getattr(row, name)!r}; name another set"
+                return FieldProblem(pointer=f"/{name}", value=reported[name], message=message)
+    return None
+
+
 def _check(session: Session, reported: ReferenceFields) -> None:
     found = (metric_problem(reported.metric, reported.direction), value_problem(reported.value, reported.stopped_early))
     problems = [problem for problem in found if problem is not None]
@@ -114,10 +143,13 @@ def _check(session: Session, reported: ReferenceFields) -> None:
         raise InvalidInputError(problems[:1])
     if reported.evaluation is not None and session.get(Evaluation, reported.evaluation) is None:
         raise InvalidInputError.at("/evaluation", reported.evaluation, "no such evaluation")
-    other = next(iter(rows_of(session, reported.reference_set, reported.metric)), None)
-    if other is not None and other.direction != reported.direction:
-        message = f"in set {reported.reference_set}, {other.metric} is better when {other.direction}"
+    rows = rows_of(session, reported.reference_set, reported.metric)
+    if rows and rows[0].direction != reported.direction:
+        message = f"in set {reported.reference_set}, {rows[0].metric} is better when {rows[0].direction}"
         raise InvalidInputError.at("/direction", reported.direction, message)
+    fault = scale_problem(rows, vars(reported))
+    if fault is not None:
+        raise InvalidInputError([fault])
 
 
 def list_references(

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError, InvalidInputError, NotFoundError
-from worker.evaluations import MOST_SEEDS, Request, submit_evaluation
+from worker.evaluations import MOST_SEEDS, Request, conclude_evaluations, submit_evaluation
 from worker.lookup import find_or_add
 from worker.protocols import find_protocol
 from worker.settings import Settings
@@ -96,6 +96,7 @@ def trigger_schedule(session: Session, settings: Settings, schedule_id: str, slo
     firing = _Firing()
     for recipe in _selected(session, schedule):
         _re_evaluate(session, settings, schedule, recipe, firing)
+    conclude_evaluations(session, settings, firing.submitted)
     row.submitted, row.reused, row.refused = firing.submitted, firing.reused, firing.refused
     session.flush()
     return row
@@ -138,7 +139,7 @@ def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recip
     request = Request(recipe=recipe.id, protocol=schedule.protocol, suite=schedule.suite, seeds=schedule.seeds)
     try:
         with session.begin_nested():
-            evaluation, is_new = submit_evaluation(session, settings, request)
+            evaluation, is_new = submit_evaluation(session, settings, request, concludes=False)
     except ForetasteError as error:
         firing.refused.append({"recipe": recipe.name, "error": str(error)})
         return

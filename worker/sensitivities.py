@@ -11,9 +11,10 @@ from worker.leaderboards import (
     describe_protocol,
     describe_suite,
     find_leaderboard,
-    gather_evidence,
+    gather_digest,
     results_with_losses,
 )
+from worker.lookup import unique_names
 from worker.settings import Settings
 from worker.store.models import Protocol, Suite
 
@@ -32,11 +33,11 @@ def read_sensitivity(
     results = [part for part in found if not part.is_broken()]
     if not results:
         raise NotFoundError("every recipe of this ranking broke; there is no order to vary")
-    evidence = gather_evidence(settings, suite_row, results)
+    evidence = gather_digest(settings, protocol_row, suite_row, results)
     shares = SuiteSpec.model_validate(suite_row.spec).shares()
     measured = measure_sensitivity(
         mean_set_scores(evidence),
-        [part.recipe.name for part in results],
+        list(unique_names((part.recipe.id, part.recipe.name) for part in results).values()),
         {part.name: shares[part.name] for part in evidence.sets},
         noise=estimate_set_noise(evidence),
         factor=factor,

@@ -23,9 +23,16 @@ def standing_of_ranking(session: Session, protocol: Protocol, suite: Suite) -> d
     """`status`, the `reasons` in words, and one bridge for each thing that has a newer version."""
     changes = [*_newer_suite(session, protocol, suite), *_newer_protocol(session, protocol, suite)]
     reasons = [change["reason"] for change in changes]
-    if protocol.spec["numerics_version"] != NUMERICS_VERSION:
-        reasons.append(f"computed by numerics version {protocol.spec['numerics_version']}, now {NUMERICS_VERSION}")
-    reasons += read_revisions(session).moved({part["name"]: part["corpus"] for part in suite.spec["sets"]})
+    numerics = protocol.spec["numerics_version"]
+    if numerics != NUMERICS_VERSION:
+        words = f"computed by numerics version {numerics}, now {NUMERICS_VERSION}"
+        newer = next((change for change in changes if change["version_of"] == "protocol"), None)
+        if newer is not None and newer["offset"] is not None:  # a new version carries the new numerics
+            newer["reason"] += f"; {words}"
+            reasons[changes.index(newer)] = newer["reason"]
+        else:
+            reasons.append(words)
+    reasons += read_revisions(session).moved({part["corpus"]: part["corpus"] for part in suite.spec["sets"]})
     is_bridged = len(changes) == len(reasons) and all(change["offset"] is not None for change in changes)
     status = VALID if not reasons else BRIDGEABLE if is_bridged else STALE
     return {"status": status, "reasons": reasons, "bridges": changes}
@@ -58,11 +65,15 @@ def _newer_suite(session: Session, protocol: Protocol, suite: Suite) -> list[dic
 def _newer_protocol(session: Session, protocol: Protocol, suite: Suite) -> list[dict[str, Any]]:
     same_name = select(Protocol).where(Protocol.name == protocol.name).order_by(Protocol.version.desc())
     newest = session.scalars(same_name).first()
-    if newest is None or newest.id == protocol.id:
-        return []
+    if newest is None or _treatment(newest) == _treatment(protocol):
+        return []  # another version may only know more of the same treatment: its anchors
     reason = f"protocol {protocol.name} has version {newest.version}"
     old, new = (_scores(session, one.id, suite.id) for one in (protocol, newest))
     return [_bridge("protocol", reason, old, new)]
+
+
+def _treatment(protocol: Protocol) -> tuple[str, float]:
+    return protocol.cohort_key, protocol.learning_rate
 
 
 def _bridge(what: str, reason: str, old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, Any]:
@@ -95,28 +106,31 @@ def _proxy_runs(protocol_id: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Revisions:
-    """What every corpus holds now: by content fingerprint its name, and by name its newest revision and content."""
+    """What every corpus holds now: by content fingerprint the names that ever held it, and by name its newest revision
+    and content."""
 
-    names: Mapping[str, str]
+    names: Mapping[str, frozenset[str]]
     newest: Mapping[str, tuple[int, str]]
 
     def moved(self, contents: Mapping[str, str]) -> list[str]:
-        """In words, which corpora have newer content. `contents` maps how a corpus is called to its fingerprint;
-        who names a revision means that revision."""
+        """In words, which corpora have newer content. `contents` maps how a corpus is called to its fingerprint; who
+        names a revision means that revision. What is called by its content has moved where every name of it has."""
         words = []
         for called, content in contents.items():
-            name = self.names.get(content)
-            if name is not None and "@" not in called and self.newest[name][1] != content:
-                words.append(f"corpus {name} has revision {self.newest[name][0]}")
+            holders = self.names.get(content, frozenset())
+            names = {called} if holders and called in self.newest else holders
+            moved = sorted(name for name in names if self.newest[name][1] != content)
+            if moved and len(moved) == len(names) and "@" not in called:
+                words.append(f"corpus {moved[0]} has revision {self.newest[moved[0]][0]}")
         return words
 
 
 def read_revisions(session: Session) -> Revisions:
     """Of all corpora that have been counted."""
     columns = select(Corpus.name, Corpus.revision, Corpus.fingerprint).where(Corpus.state == State.FINISHED)
-    names: dict[str, str] = {}
+    names: dict[str, set[str]] = {}
     newest: dict[str, tuple[int, str]] = {}
-    for name, revision, content in session.execute(columns.order_by(Corpus.created_at, Corpus.revision)):
-        names[str(content)] = name
+    for name, revision, content in session.execute(columns):
+        names.setdefault(str(content), set()).add(name)
         newest[name] = max(newest.get(name, (0, "")), (revision, str(content)))
-    return Revisions(names=names, newest=newest)
+    return Revisions(names={content: frozenset(found) for content, found in names.items()}, newest=newest)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import Body, Key, Reading, Writing
+from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.protocols.schemas import AnchorsIn, ProtocolOut, show
@@ -23,12 +23,14 @@ def register(key: Key, body: Body, writing: Writing, response: Response) -> Prot
 
 
 @router.post("/{protocol}:measure-anchors", status_code=201, openapi_extra=takes(AnchorsIn))
-def measure_anchors(key: Key, protocol: str, body: Body, writing: Writing, response: Response) -> ProtocolOut:
+def measure_anchors(
+    key: Key, protocol: str, body: Body, writing: Writing, settings: SettingsOf, response: Response
+) -> ProtocolOut:
     """The next version of the protocol, which knows the seed noise of recipes that were evaluated under this one with
     at least two seeds; 200 if it is there. Nothing is trained again."""
     asked = validate(AnchorsIn, body)
     found = protocols.get_protocol(writing.session, protocol)
-    row, is_new = anchors.measure_anchors(writing.session, found.id, asked.suite, asked.recipes)
+    row, is_new = anchors.measure_anchors(writing.session, settings, found.id, asked.suite, asked.recipes)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/protocols/{row.id}"
     return show(row)

@@ -73,6 +73,12 @@ class AgreementFigures:
     note: str
 
 
+def resamples_for(recipes: int) -> int:
+    """2,000 bootstrap resamples up to 300 recipes and fewer beyond: the cost of Kendall's τ grows with n², and the more
+    recipes, the less a percentile moves."""
+    return max(400, min(2000, 2000 * 300**2 // max(recipes, 1) ** 2))
+
+
 def measure_agreement(
     proxy: npt.ArrayLike,
     reference: npt.ArrayLike,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proxy.ranking.agreement import AgreementFigures, Direction, as_goodness, measure_agreement
+from proxy.ranking.agreement import AgreementFigures, Direction, as_goodness, measure_agreement, resamples_for
 from proxy.ranking.repeatability import NoisyScores, noise_only_interval, reliability_ceiling
 
 EASY = "easy"  # the tag `kind` of a recipe that any ranking puts last
@@ -65,7 +65,7 @@ def break_down(recipes: Sequence[ComparedRecipe], direction: Direction, rng: np.
 
 def _measure(recipes: Sequence[ComparedRecipe], direction: Direction, rng: np.random.Generator) -> AgreementFigures:
     proxy, reference = [recipe.proxy for recipe in recipes], [recipe.reference for recipe in recipes]
-    return measure_agreement(proxy, reference, direction, rng)
+    return measure_agreement(proxy, reference, direction, rng, resamples_for(len(recipes)))
 
 
 def _through_noise(
@@ -84,5 +84,5 @@ def _through_noise(
         means=as_goodness([recipe.reference for recipe in recipes], direction, "reference"),
         standard_errors=np.array([recipe.reference_error or 0.0 for recipe in recipes]),
     )
-    low, high = noise_only_interval(proxy, reference, rng)
+    low, high = noise_only_interval(proxy, reference, rng, resamples_for(len(recipes)))
     return low, high, reliability_ceiling(proxy, reference), note

@@ -8,12 +8,13 @@ The interval is for one pair named before looking; a leaderboard's claims about 
 from dataclasses import dataclass, replace
 
 from proxy.errors import NotFoundError
-from proxy.ranking.evidence import Evidence, RecipeEvidence
+from proxy.ranking.documents import estimate_pair_noise
+from proxy.ranking.evidence import Digest, Evidence
 from proxy.ranking.uncertainty import (
     Documents,
     NoiseModel,
     half_widths,
-    measure_noise,
+    noise_of_digest,
     probabilities_of_being_better,
     spread_of_differences,
 )
@@ -44,23 +45,38 @@ class PairComparison:
     run_variances: tuple[float, float] | None
 
 
-def compare_pair(evidence: Evidence, a: str, b: str, level: float = 0.95) -> PairComparison:
-    """NotFoundError for a recipe without evidence."""
-    names = [entry.recipe for entry in evidence.recipes]
-    for name in (a, b):
-        if name not in names:
-            raise NotFoundError(f"recipe {name!r} has no evidence")
-    pair = (names.index(a), names.index(b))
-    noise = measure_noise(evidence)
+def compare_pair(digest: Digest, pair: Evidence, level: float = 0.95) -> PairComparison:
+    """`digest` has every recipe of the ranking, `pair` the losses of A and B, in this order.
+
+    NotFoundError for a recipe without evidence.
+    """
+    names = [entry.recipe for entry in digest.recipes]
+    for entry in pair.recipes:
+        if entry.recipe not in names:
+            raise NotFoundError(f"recipe {entry.recipe!r} has no evidence")
+    a, b = (names.index(entry.recipe) for entry in pair.recipes)
+    noise = noise_of_digest(digest)
     return PairComparison(
-        fixed=_difference(noise, pair, "fixed", level),
-        random=_difference(noise, pair, "random", level),
+        fixed=_difference(noise, (a, b), "fixed", level),
+        random=_difference(_of_pair(noise, (a, b), digest, pair), (0, 1), "random", level),
         by_set={
-            part.name: _difference(measure_noise(_only(evidence, part.name)), pair, "fixed", level)
-            for part in evidence.sets
+            part.name: _difference(noise_of_digest(_only(digest, part.name)), (a, b), "fixed", level)
+            for part in digest.sets
         },
-        run_variances=_run_variances(noise, pair),
+        run_variances=_run_variances(noise, (a, b)),
     )
+
+
+def _of_pair(noise: NoiseModel, pair: tuple[int, int], digest: Digest, evidence: Evidence) -> NoiseModel:
+    """The two recipes with the seed noise that all of them show, and their own document noise."""
+    chosen = list(pair)
+    two = noise_of_digest(
+        replace(digest, recipes=tuple(digest.recipes[index] for index in pair)), estimate_pair_noise(evidence)
+    )
+    if noise.seeds is None:
+        return replace(two, seeds=None)
+    seeds = replace(noise.seeds, variance_R=noise.seeds.variance_R[chosen], degrees_R=noise.seeds.degrees_R[chosen])
+    return replace(two, seeds=seeds)
 
 
 def _run_variances(noise: NoiseModel, pair: tuple[int, int]) -> tuple[float, float] | None:
@@ -73,7 +89,7 @@ def _difference(noise: NoiseModel, pair: tuple[int, int], documents: Documents, 
     a, b = pair
     difference = float(noise.mean_R[a] - noise.mean_R[b])
     spread = spread_of_differences(noise, documents)
-    if spread is None or a == b:
+    if spread is None:
         return PairDifference(
             difference=difference, low=None, high=None, standard_error=None, degrees=None, p_better=None
         )
@@ -88,11 +104,7 @@ def _difference(noise: NoiseModel, pair: tuple[int, int], documents: Documents, 
     )
 
 
-def _only(evidence: Evidence, name: str) -> Evidence:
+def _only(digest: Digest, name: str) -> Digest:
     """The same recipes on one set alone. The anchors' variance is that of the whole suite, and left out."""
-    part = next(part for part in evidence.sets if part.name == name)
-    recipes = tuple(
-        RecipeEvidence(recipe=entry.recipe, seeds=entry.seeds, nats={name: entry.nats[name]})
-        for entry in evidence.recipes
-    )
-    return Evidence(sets=(replace(part, share=1.0),), recipes=recipes)
+    part = next(part for part in digest.sets if part.name == name)
+    return Digest(sets=(replace(part, share=1.0),), recipes=digest.recipes)

@@ -4,16 +4,24 @@ No transaction is open while the child works. Whatever the child says becomes a 
 progress is written at most once a second for all its runs together.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from sqlalchemy.exc import OperationalError
 
 from worker.cohorts.messages import ChildSpec, Line
 from worker.cohorts.process import CHILD, ChildProcess, running_child
 from worker.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 LISTEN_SECONDS = 0.2
 PROGRESS_SECONDS = 1.0
+STORE_TRIES = 5  # of an end, each as long as the database's own patience
+
+Result = TypeVar("Result")
 
 
 class Work(Protocol):
@@ -69,12 +77,34 @@ def _watch(child: ChildProcess, work: Work, settings: Settings, is_stopping: Cal
     while work.pending() and not is_stopping() and not child.has_ended():
         line = child.next_line(LISTEN_SECONDS)
         if line is not None:
-            work.hear(line)
+            _hear(work, line)
         now = time.monotonic()
         if now >= next_beat:
             next_beat = now + settings.heartbeat_seconds
-            for lost in work.beat():
+            for lost in _unless_busy(work.beat) or ():
                 child.cancel(lost)
         if now >= next_progress:
             next_progress = now + PROGRESS_SECONDS
-            work.show_progress()
+            _unless_busy(work.show_progress)
+
+
+def _hear(work: Work, line: Line) -> None:
+    """What a child says is said once: where the database is busy, it is stored again until it is."""
+    for _ in range(STORE_TRIES - 1):
+        try:
+            work.hear(line)
+        except OperationalError as error:
+            logger.warning("the database is busy: %s", error)
+        else:
+            return
+    work.hear(line)
+
+
+def _unless_busy(write: Callable[[], Result]) -> Result | None:
+    """A database that is busy for too long is asked again at the next turn: a lease outlives a few missed beats, and a
+    training must not end because somebody else writes."""
+    try:
+        return write()
+    except OperationalError as error:
+        logger.warning("the database is busy: %s", error)
+        return None

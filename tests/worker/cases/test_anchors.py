@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError
@@ -14,6 +15,7 @@ from worker import anchors, leaderboards
 from worker.protocols import known_noise
 from worker.store.models import Evaluation, RunScore
 from worker.store.models import Suite as SuiteRow
+from worker.store.states import State
 
 
 def evaluate(session: Session, bureau: Bureau, name: str, nats: float, **options: Any) -> Evaluation:
@@ -37,34 +39,50 @@ def score(session: Session, row: Evaluation) -> None:
 def test_two_recipes_of_one_seed_get_intervals_from_the_anchors(session: Session, bureau: Bureau) -> None:
     for index in range(3):
         score(session, evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3))
-    row, is_new = anchors.measure_anchors(session, "small", "suite", ["a", "aa", "aaa"])
+    row, is_new = anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aa", "aaa"])
     assert (is_new, row.version, len(row.spec["anchors"])) == (True, 2, 3)
-    assert anchors.measure_anchors(session, "small@1", "suite", ["aaa", "aa", "a"]) == (row, False)
+    assert anchors.measure_anchors(session, bureau.settings, "small@1", "suite", ["aaa", "aa", "a"]) == (row, False)
     for name, nats in (("one", 110.0), ("two", 130.0)):
         evaluate(session, bureau, name, nats, protocol="small@2")
-    entries = board(session, "small@2")["entries"]
-    assert [entry["seeds"] for entry in entries] == [1, 1]
-    assert all(entry["rank_low"] is not None and entry["score_low"] is not None for entry in entries)
-    evaluate(session, bureau, "one", 110.0, protocol="small@1")
-    alone = [entry for entry in board(session, "small@1")["entries"] if entry["recipe"]["name"] == "one"]
-    assert alone[0]["seeds"] == 1
+    body = board(session, "small@2")
+    assert sorted(entry["seeds"] for entry in body["entries"]) == [1, 1, 3, 3, 3]
+    assert all(entry["rank_low"] is not None and entry["score_low"] is not None for entry in body["entries"])
+    assert body["anchors"] is None  # all of them are ranked, so their seeds are counted there
+    assert board(session, "small@1")["standing"]["status"] == "valid"
+
+
+def test_anchors_that_are_not_ranked_give_the_intervals(session: Session, bureau: Bureau) -> None:
+    rows = [evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3) for index in range(3)]
+    for row in rows:
+        score(session, row)
+    anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aa", "aaa"])
+    for row in session.scalars(select(Evaluation)):
+        row.state = State.CANCELLED
+    for name, nats in (("one", 110.0), ("two", 130.0)):
+        evaluate(session, bureau, name, nats, protocol="small@2")
+    body = board(session, "small@2")
+    assert [entry["seeds"] for entry in body["entries"]] == [1, 1]
+    assert all(entry["score_low"] is not None for entry in body["entries"])
+    assert body["anchors"]["degrees_of_freedom"] == pytest.approx(4)
 
 
 def test_runs_of_the_version_before_are_not_trained_again(session: Session, bureau: Bureau) -> None:
     first = evaluate(session, bureau, "a", 100.0, seeds=2)
     score(session, evaluate(session, bureau, "aaa", 103.0, seeds=2))
     score(session, first)
-    anchors.measure_anchors(session, "small", "suite", ["a", "aaa"])
+    anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aaa"])
     again, is_new = submit(session, bureau, "a", protocol="small@2", seeds=2)
-    assert is_new
+    assert not is_new  # the new version took it over
+    assert again.state == State.FINISHED
     assert {run.id for run in again.runs} == {run.id for run in first.runs}
+    assert len(board(session, "small")["entries"]) == 2
 
 
 def test_an_anchor_that_is_ranked_is_not_counted_twice(session: Session, bureau: Bureau) -> None:
     rows = [evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3) for index in range(3)]
     for row in rows:
         score(session, row)
-    protocol, _ = anchors.measure_anchors(session, "small", "suite", ["a", "aa", "aaa"])
+    protocol, _ = anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aa", "aaa"])
     suite = session.get_one(SuiteRow, rows[0].suite_id)
     everything = known_noise(protocol, suite, set())
     without = known_noise(protocol, suite, {rows[0].recipe.fingerprint})
@@ -79,7 +97,7 @@ def test_an_anchor_that_is_ranked_is_not_counted_twice(session: Session, bureau:
 def test_what_shows_no_noise_is_refused(session: Session, bureau: Bureau, recipes: list[str]) -> None:
     evaluate(session, bureau, "single", 100.0, seeds=1)
     with pytest.raises(InvalidInputError, match="recipes/0"):
-        anchors.measure_anchors(session, "small", "suite", recipes)
+        anchors.measure_anchors(session, bureau.settings, "small", "suite", recipes)
 
 
 def test_a_protocol_without_anchors_keeps_its_fingerprint(bureau: Bureau) -> None:

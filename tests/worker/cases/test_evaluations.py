@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from proxy.errors import InvalidInputError, NotFoundError
+from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from proxy.suites import Suite
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import evaluations, suites
@@ -188,7 +188,8 @@ def test_a_new_suite_scores_what_is_trained(ranked: Bureau) -> None:
 
 def fields(name: str, value: float | None, **options: Any) -> ReferenceFields:
     given: dict[str, Any] = {"reference_set": "large", "metric": "bits_per_byte", "direction": "lower"}
-    return ReferenceFields(recipe=name, value=value, parameters=10**9, tokens=10**10, **(given | options))
+    given |= {"parameters": 10**9, "tokens": 10**10}
+    return ReferenceFields(recipe=name, value=value, **(given | options))
 
 
 def test_references_are_labelled_and_compared(session: Session, ranked: Bureau) -> None:
@@ -202,6 +203,16 @@ def test_references_are_labelled_and_compared(session: Session, ranked: Bureau) 
     body = read_agreement(session, "small", "suite", "large")
     assert {point["recipe"]: point["reference"] for point in body["points"]} == {"even": 0.9, "web": 1.1, "code": 0.8}
     assert (body["n"], body["is_evidence"], body["spearman_low"], body["protocols_tried"]) == (3, False, None, 1)
+
+
+def test_another_value_of_the_same_run_is_refused(session: Session, ranked: Bureau) -> None:
+    first, _ = register_reference(session, fields("even", 0.9, learning_rate=1e-3, seed=1))
+    again, is_new = register_reference(session, fields("even", 0.9, learning_rate=1e-3, seed=1, source="a report"))
+    assert (again.id, is_new) == (first.id, False)
+    with pytest.raises(ConflictError, match=r"0\.9 is stored"):
+        register_reference(session, fields("even", 0.8, learning_rate=1e-3, seed=1))
+    _, is_new = register_reference(session, fields("even", 0.8, learning_rate=1e-3, seed=2))
+    assert is_new
 
 
 def test_several_metrics_of_a_set_are_compared_apart(session: Session, ranked: Bureau) -> None:
@@ -235,13 +246,16 @@ def test_the_same_reference_again_is_the_same_row(session: Session, ranked: Bure
         ({"stopped_early": True}, "/value"),
         ({"evaluation": "eva_none"}, "/evaluation"),
         ({"metric": "own_metric", "direction": "higher"}, "/direction"),
+        ({"parameters": 7}, "/parameters"),
+        ({"tokens": 7}, "/tokens"),
+        ({"unit": "nats"}, "/unit"),
     ],
 )
 def test_wrong_references_are_named(session: Session, ranked: Bureau, change: dict[str, Any], pointer: str) -> None:
     register_reference(session, fields("even", 0.7))
     register_reference(session, fields("even", 0.7, metric="own_metric"))
     with pytest.raises(InvalidInputError) as refused:
-        register_reference(session, fields("even", 0.9, **change))
+        register_reference(session, fields("web", 0.9, **change))
     assert refused.value.problems[0].pointer == pointer
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from worker.cohorts.messages import ChildSpec, Line, RunEnded, RunProgress, write_line
 from worker.cohorts.process import child_environment, running_child
@@ -122,6 +123,33 @@ def test_a_child_that_dies_explains_itself(quick: Settings, spec: ChildSpec) -> 
     assert work.pending() == {"b"}
     assert "exit status 1" in work.events[-1]
     assert "no memory left" in work.events[-1]
+
+
+def test_a_busy_database_ends_no_training(quick: Settings, spec: ChildSpec) -> None:
+    class Busy(Recorder):
+        """Every second write finds the database locked."""
+
+        def write(self) -> None:
+            self.events.append("write")
+            if len(self.events) % 2:
+                raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+        def hear(self, line: Line) -> None:
+            self.write()
+            super().hear(line)
+
+        def show_progress(self) -> None:
+            self.write()
+
+        def beat(self) -> frozenset[str]:
+            self.write()
+            return frozenset()
+
+    work = Busy(spec, "a")
+    end = RunEnded(run="a", state="finished")
+    supervise(work, quick, never, script(says(RunProgress(run="a", step=1), end)))
+    assert work.heard[-1] == end
+    assert work.pending() == frozenset()
 
 
 def test_a_killed_child_is_named_by_its_signal(quick: Settings, spec: ChildSpec) -> None:
