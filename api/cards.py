@@ -1,6 +1,5 @@
 """The decision card, the weights of a suite and the extrapolation, for a terminal."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.dashboard import formats
+from api.dashboard.scales import view_scales
 
 Body = Mapping[str, Any]
 
@@ -47,13 +47,12 @@ def sensitivity_table(body: Body) -> Table:
 
 def extrapolation_table(body: Body) -> Table:
     """One row a recipe, best first by what is to be trusted; the sentence that says which stands below."""
-    target = body["target"]
+    view, target = view_scales(body), body["target"]
     scale = f"{target['parameters']:.3g} parameters, {target['tokens']:.3g} tokens"
-    table = _titled(f"At {scale}: a loss law beside the single scale", [body["sentence"], *_refusals(body["recipes"])])
+    table = _titled(f"At {scale}: a loss law beside the single scale", [body["sentence"], *view.refusals])
     for words in ("Recipe", "Law's loss", "95 % interval", "Law's rank", "Single-scale loss", "Single-scale rank"):
         table.add_column(words, justify="left" if words == "Recipe" else "right", overflow="fold")
-    by = "law_rank" if body["rank_by"] == "law" else "single_scale_rank"
-    for entry in sorted(body["recipes"], key=lambda entry: (entry[by] is None, entry[by] or 0)):
+    for entry in view.recipes:
         law = entry["prediction"]
         table.add_row(
             Text(entry["recipe"]),
@@ -64,12 +63,6 @@ def extrapolation_table(body: Body) -> Table:
             formats.count(entry["single_scale_rank"]),
         )
     return table
-
-
-def _refusals(recipes: Sequence[Body]) -> list[str]:
-    """Each reason why a recipe has no law once, with how many recipes it keeps from one."""
-    reasons = Counter(entry["prediction"]["refusal"] for entry in recipes if entry["prediction"]["refusal"])
-    return [f"{count} without a law: {reason}" for reason, count in reasons.most_common(3)]
 
 
 def _titled(title: str, notes: Sequence[str]) -> Table:

@@ -21,6 +21,7 @@ from api.jobs.endpoints import router as jobs
 from api.keys.endpoints import router as keys
 from api.leaderboard.endpoints import router as leaderboard
 from api.protocols.endpoints import router as protocols
+from api.proxy_scores.endpoints import router as proxy_scores
 from api.recipes.endpoints import router as recipes
 from api.references.endpoints import router as references
 from api.runs.endpoints import router as runs
@@ -40,6 +41,7 @@ NOUNS = (
     runs,
     jobs,
     references,
+    proxy_scores,
     leaderboard,
     agreement,
     compare,

@@ -28,6 +28,17 @@ def proxy_sets(session: Session) -> Sequence[str]:
     return session.scalars(select(ExternalScore.proxy_set).distinct().order_by(ExternalScore.proxy_set)).all()
 
 
+def list_scores(session: Session, proxy_set: str | None = None) -> Sequence[ExternalScore]:
+    """Oldest first. InvalidInputError for an unknown set."""
+    query = select(ExternalScore).order_by(ExternalScore.created_at, ExternalScore.id)
+    if proxy_set is not None:
+        names = proxy_sets(session)
+        if proxy_set not in names:
+            raise unknown("/proxy_set", proxy_set, "set of external scores", names)
+        query = query.where(ExternalScore.proxy_set == proxy_set)
+    return session.scalars(query).all()
+
+
 def update_external_agreements(
     session: Session, changed_proxies: Collection[str] = (), changed_references: Collection[str] = ()
 ) -> list[Agreement]:

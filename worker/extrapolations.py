@@ -34,11 +34,12 @@ LARGEST = 1e18  # parameters or tokens
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """None: the newest suite that was ranked, every protocol of the newest ranking's reduction, the first reference set
-    that has these recipes, and its references' scale."""
+    """None: the newest suite that was ranked, every protocol of the reduction of `like` or of the newest ranking, the
+    first reference set that has these recipes, and its references' scale."""
 
     suite: str | None = None
     protocols: tuple[str, ...] = ()
+    like: str | None = None
     reference_set: str | None = None
     metric: str | None = None
     parameters: float | None = None
@@ -90,7 +91,8 @@ def _boards(session: Session, suite: Suite, question: Question) -> list[tuple[Pr
     else:
         ranked = [protocol for protocol, other in list_rankings(session) if other.id == suite.id]
         newest = {one.name: one for one in sorted(ranked, key=lambda one: one.version)}
-        family = ranked[0].spec["reduction"] if ranked else None
+        like = [find_protocol(session, question.like)] if question.like else ranked
+        family = like[0].spec["reduction"] if like else None
         protocols = [one for one in newest.values() if one.spec["reduction"] == family]
     boards = [(protocol, newest_leaderboard(session, protocol.id, suite.id)) for protocol in protocols]
     found = [(protocol, board) for protocol, board in boards if board is not None]

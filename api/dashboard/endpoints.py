@@ -42,6 +42,9 @@ def show_page(
     a: Text = "",
     b: Text = "",
     weights: Text = "",
+    scales: Text = "",
+    parameters: Text = "",
+    tokens: Text = "",
 ) -> HTMLResponse:
     """The leaderboard page; 404 with the same page around it if the selection names what does not exist."""
     selection = Selection(
@@ -54,6 +57,9 @@ def show_page(
         a=a,
         b=b,
         weights=weights,
+        scales=scales,
+        parameters=parameters,
+        tokens=tokens,
     )
     page = read_page(session, settings, selection, str(request.base_url).rstrip("/"), utc_now())
     return HTMLResponse(render_page(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

@@ -14,16 +14,21 @@ from api.dashboard.queries import (
     Choices,
     Work,
     read_choices,
+    read_external_sets,
     read_inventory,
     read_reference_sets,
     read_rival_protocols,
     read_work,
 )
 from api.dashboard.ranking import Ranking, view_ranking
+from api.dashboard.scales import Scales, view_scales
 from api.dashboard.selection import Selection
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from worker.agreement import read_agreement
 from worker.comparisons import Question, compare_recipes
+from worker.external import read_external_agreement
+from worker.extrapolations import Question as ScalesQuestion
+from worker.extrapolations import read_extrapolation
 from worker.leaderboards import read_leaderboard
 from worker.protocols import find_protocol
 from worker.sensitivities import read_sensitivity
@@ -47,10 +52,12 @@ class Page:
     ranking: Ranking | None = None
     agreement: AgreementView | None = None
     rivals: tuple[Body, ...] = ()
+    elsewhere: tuple[Body, ...] = ()
     reference_sets: tuple[str, ...] = ()
     card: Body | None = None
     question_problem: str = ""
     weights: Body | None = None
+    scales: Scales | None = None
     step: NextStep | None = None
     problem: str = ""
 
@@ -74,17 +81,40 @@ def read_page(session: Session, settings: Settings, selection: Selection, base_u
 
 
 def _with_questions(session: Session, settings: Settings, page: Page) -> Page:
-    """The decision card and the suite's weights, where they were asked for: they read every loss of the ranking."""
+    """The decision card, the suite's weights and the loss law, where they were asked for: they take their time."""
     selection = page.selection
     question = Question(a=selection.a, b=selection.b, protocol=page.protocol, suite=page.suite)
     try:
         if selection.weights:
             page = replace(page, weights=read_sensitivity(session, settings, page.protocol, page.suite))
+        if selection.scales:
+            page = replace(page, scales=view_scales(read_extrapolation(session, _scales_question(session, page))))
         if selection.is_pair:
             page = replace(page, card=compare_recipes(session, settings, question))
     except (InvalidInputError, ConflictError, NotFoundError) as error:
         return replace(page, question_problem=str(error))
     return page
+
+
+def _scales_question(session: Session, page: Page) -> ScalesQuestion:
+    assert page.body is not None
+    sets = read_reference_sets(session, page.body["protocol"]["id"], page.body["suite"]["id"])
+    reference_set, metric = sets.get(page.selection.reference_set, (None, None))
+    return ScalesQuestion(
+        suite=page.suite,
+        like=page.protocol,
+        reference_set=reference_set,
+        metric=metric,
+        parameters=_number("parameters", page.selection.parameters),
+        tokens=_number("tokens", page.selection.tokens),
+    )
+
+
+def _number(name: str, text: str) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise InvalidInputError.at(name, text, "must be a number") from None
 
 
 def _chosen(page: Page) -> tuple[str, str]:
@@ -124,7 +154,11 @@ def _with_ranking(session: Session, page: Page, body: Body) -> Page:
         return replace(page, problem=f"reference_set: no recipe of this ranking has a reference in {chosen!r}")
     agreement = read_agreement(session, protocol, suite, *sets[chosen])
     rivals = read_rivals(session, body["suite"]["id"], suite, *sets[chosen])
-    return replace(page, agreement=view_agreement(agreement, ranks=page.selection.shows_ranks), rivals=rivals)
+    elsewhere = tuple(
+        read_external_agreement(session, name, *sets[chosen]) for name in read_external_sets(session, *sets[chosen])
+    )
+    view = view_agreement(agreement, ranks=page.selection.shows_ranks)
+    return replace(page, agreement=view, rivals=rivals, elsewhere=elsewhere)
 
 
 def read_rivals(session: Session, suite_id: str, suite: str, reference_set: str, metric: str) -> tuple[Body, ...]:

@@ -111,6 +111,16 @@ def read_rival_protocols(session: Session, suite_id: str, reference_set: str, me
     return tuple(session.scalars(query))
 
 
+def read_external_sets(session: Session, reference_set: str, metric: str) -> tuple[str, ...]:
+    """Sets of proxy scores from elsewhere that were compared with the same references."""
+    query = (
+        select(Agreement.proxy_set)
+        .distinct()
+        .where(Agreement.proxy_set.is_not(None), Agreement.reference_set == reference_set, Agreement.metric == metric)
+    )
+    return tuple(sorted(name for name in session.scalars(query) if name))
+
+
 def read_work(session: Session, now: datetime) -> Work:
     """Runs and jobs in progress, and what failed in the last day."""
     with_names = select(Run).options(joinedload(Run.recipe), joinedload(Run.protocol))

@@ -1,5 +1,6 @@
 """What is shown is in the address: protocol, suite, reference set, order, words to find, axes of the scatter, the two
-recipes `a` and `b` that are compared, and whether the suite's `weights` are varied."""
+recipes `a` and `b` that are compared, whether the suite's `weights` are varied, and whether `scales` are compared, with
+the `parameters` and `tokens` of the target."""
 
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -21,6 +22,9 @@ class Selection:
     a: str = ""
     b: str = ""
     weights: str = ""
+    scales: str = ""
+    parameters: str = ""
+    tokens: str = ""
 
     @property
     def is_pair(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator
 from api.runs.schemas import RecipeRef, refer_to_recipe
 from proxy.recipes import Name, Specification
 from worker.references import LabelledReference, ReferenceFields
+from worker.store.models import ExternalScore, Reference
 
 
 def _parse_day(value: object) -> object:
@@ -65,11 +66,10 @@ class ReferenceIn(ResultIn):
         return ReferenceFields(**self.model_dump())
 
 
-class ReferenceOut(BaseModel):
-    """A registered result and the label that its recipe's sweep earned."""
+class ResultOut(BaseModel):
+    """A result as it was registered, with the recipe it is of."""
 
     id: str
-    reference_set: str
     recipe: RecipeRef | None = Field(description="null for a recipe that is not registered")
     recipe_name: str
     axis: str | None
@@ -85,35 +85,42 @@ class ReferenceOut(BaseModel):
     tokens: int
     source: str
     date: Day | None
+    created_at: datetime
+
+
+class ReferenceOut(ResultOut):
+    """A registered result and the label that its recipe's sweep earned."""
+
+    reference_set: str
     evaluation: str | None
     label: str = Field(description="computed: tuned | swept, at the edge | swept, unequal | single")
     is_best: bool = Field(description="this rate is the sweep's best")
-    created_at: datetime
+
+
+class ProxyScoreOut(ResultOut):
+    """A proxy score that was measured elsewhere."""
+
+    proxy_set: str
 
 
 def show(labelled: LabelledReference) -> ReferenceOut:
     """A row with its label as people see it."""
     row = labelled.row
     return ReferenceOut(
-        id=row.id,
+        **_show_result(row),
         reference_set=row.reference_set,
-        recipe=None if row.recipe is None else refer_to_recipe(row.recipe),
-        recipe_name=row.recipe_name,
-        axis=row.axis,
-        metric=row.metric,
-        direction=row.direction,
-        unit=row.unit,
-        value=row.value,
-        stopped_early=row.stopped_early,
-        learning_rate=row.learning_rate,
-        hyperparameters=row.hyperparameters,
-        seed=row.seed,
-        parameters=row.parameters,
-        tokens=row.tokens,
-        source=row.source,
-        date=row.date,
         evaluation=row.evaluation_id,
         label=labelled.label,
         is_best=labelled.is_best,
-        created_at=row.created_at,
     )
+
+
+def show_score(row: ExternalScore) -> ProxyScoreOut:
+    """A score as people see it."""
+    return ProxyScoreOut(**_show_result(row), proxy_set=row.proxy_set)
+
+
+def _show_result(row: Reference | ExternalScore) -> dict[str, Any]:
+    recipe = None if row.recipe is None else refer_to_recipe(row.recipe)
+    kept = (name for name in ResultOut.model_fields if name != "recipe")
+    return {"recipe": recipe, **{name: getattr(row, name) for name in kept}}

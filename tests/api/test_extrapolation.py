@@ -1,6 +1,7 @@
 """Several scales, a loss law and the history of an agreement, over HTTP and in the terminal."""
 
 import io
+from html import escape
 from typing import Any
 
 import pytest
@@ -53,6 +54,26 @@ def test_several_scales_have_a_law_that_nobody_has_to_believe(ranked: Service) -
     assert body["trust"] == "neither is shown to be better"
     assert body["sentence"] in printed(body).replace("\n", " ") or body["sentence"][:40] in printed(body)
     assert len(ask(ranked, protocol=["tiny", "wide"])["protocols"]) == 2
+    page = ranked.get("/", params=TARGET | {"scales": "compared"})
+    assert page.status_code == 200
+    assert "At 1e+09 parameters and 1e+10 tokens" in page.text
+    assert escape(body["sentence"]) in page.text
+    assert all(f"{name}@1" in page.text for name in ("tiny", "longer", "wide", "wide-longer"))
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({}, "parameters"),
+        ({"parameters": "many", "tokens": "1"}, "must be a number"),
+        ({"parameters": "-1"}, "above 0"),
+    ],
+)
+def test_the_page_says_what_a_target_lacks(ranked: Service, query: dict[str, str], words: str) -> None:
+    page = ranked.get("/", params=query | {"scales": "compared"})
+    assert page.status_code == 200
+    notice = page.text.split('id="questions"')[1].split("notice is-warning")[1].split("</p>")[0]
+    assert words in notice
 
 
 def test_the_references_scale_is_the_target(ranked: Service) -> None:
@@ -102,3 +123,7 @@ def test_history_has_every_comparison(ranked: Service) -> None:
     assert [(one["proxy_set"], one["n"]) for one in found] == [("past", 2), (None, 2), (None, 1)]
     assert found[1]["protocol"]["name"] == "tiny"
     assert len(ranked.get("/v1/agreement/history", params={"proxy_set": "past"}).json()["items"]) == 1
+    page = ranked.get("/").text
+    rivals = page.split("every protocol tried</h3>")[1].split("</table>")[0]
+    assert "scores from elsewhere" in rivals
+    assert "proxy_set=past" in rivals

@@ -154,6 +154,10 @@ def test_a_teams_past_is_replayed_without_its_corpora(empty: Service) -> None:
     table, proxy, truth = replay(14, seeds=2)
     assert pointers_of(send(empty, table))[0] == "/rows/0/recipe"
     assert counts_of(send(empty, table, allow_unregistered=True)) == (42, 0, 0)
+    scores = empty.get("/v1/proxy-scores?proxy_set=past&limit=500").json()["items"]
+    assert {score["recipe_name"] for score in scores} <= {f"mix/{index}" for index in range(100)}
+    assert {score["proxy_set"] for score in scores} == {"past"}
+    assert empty.get("/v1/proxy-scores?proxy_set=nobody").status_code == 422
     body = empty.get("/v1/agreement?proxy_set=past&reference_set=large").json()
     assert body == empty.get("/v1/agreement?proxy_set=past").json()
     assert (body["n"], body["protocols_tried"], body["proxy_metric"], body["metric"]) == (14, 1, "val_loss", "core_v1")
