@@ -166,15 +166,15 @@ def test_text_in_every_drawing_is_large_enough_to_read(ranked: tuple[str, Sessio
 
 def test_without_javascript_everything_is_there(ranked: tuple[str, Sessions], open_page: Open) -> None:
     page = open_page(ranked[0], javascript=False)
-    page.get_by_role("link", name="P(best)").click()
-    assert "sort=p_best" in page.url
+    with page.expect_navigation(url="**sort=p_best**"):
+        page.get_by_role("link", name="P(best)").click()
     page.get_by_label("Recipe contains").fill("heavy")
-    page.get_by_role("button", name="Show").click()
-    assert "find=heavy" in page.url
+    with page.expect_navigation(url="**find=heavy**"):
+        page.get_by_role("button", name="Show").click()
     assert "sort=p_best" in page.url
-    assert page.locator(".ranking tbody tr").count() == 3
+    expect(page.locator(".ranking tbody tr")).to_have_count(3)
     page.locator("details.gates summary").first.click()
-    assert page.locator("details.gates li").first.is_visible()
+    expect(page.locator("details.gates li").first).to_be_visible()
 
 
 def test_sorting_changes_the_address_and_keeps_the_focus(ranked: tuple[str, Sessions], open_page: Open) -> None:
@@ -193,7 +193,7 @@ def test_a_mark_opens_its_explanation_and_escape_closes_it(ranked: tuple[str, Se
     page = open_page(ranked[0])
     marks = page.locator("details.gates", has_text="diverged").last
     marks.locator("summary").click()
-    assert page.get_by_text("ended at nan nats").is_visible()
+    expect(page.get_by_text("ended at nan nats")).to_be_visible()
     keep_picture(page, "gates")
     page.keyboard.press("Escape")
     assert page.get_by_text("ended at nan nats").is_hidden()
