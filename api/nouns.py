@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
+from api.client import Resource
 from api.connection import (
     JsonOption,
     KeyOption,
@@ -17,6 +19,7 @@ from api.connection import (
     read_text,
     recipe_body,
 )
+from proxy.data.files import is_url
 
 IMPORT_SECONDS = 600
 
@@ -46,7 +49,7 @@ SpecArgument = Annotated[Path, typer.Argument(help="YAML or JSON.")]
 @corpus.command("add")
 def add_corpus(
     name: str,
-    uri: Annotated[str, typer.Argument(help="File, folder or glob: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")],
+    uri: Annotated[str, typer.Argument(help="File, folder, glob or URL: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")],
     text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
     field: Annotated[list[str] | None, typer.Option(help="Another field to keep; repeatable.")] = None,
     url: UrlOption = None,
@@ -54,9 +57,33 @@ def add_corpus(
 ) -> None:
     """Register a corpus and wait until it is counted."""
     with connect(url, key) as client:
-        body = {"name": name, "uri": str(Path(uri).absolute()), "text_field": text_field, "fields": field or []}
+        place = uri if is_url(uri) else str(Path(uri).absolute())
+        body = {"name": name, "uri": place, "text_field": text_field, "fields": field or []}
         row = client.wait(f"/v1/corpora/{client.post('/v1/corpora', body)['id']}")
     console.print(f"{row['name']}@{row['revision']}: {row['documents']:,} documents, fingerprint {row['fingerprint']}")
+
+
+@corpus.command("tokenise")
+def tokenise_corpus(
+    name: str,
+    tokenizer: Annotated[str, typer.Argument(help="Name, fingerprint or id.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make a corpus's tokens ahead of the first training, and watch it."""
+    with connect(url, key) as client, console.status("waiting for a worker") as status:
+        job = client.post(f"/v1/corpora/{quote(name, safe='')}:tokenise", {"tokenizer": tokenizer})
+
+        def show(row: Resource) -> None:
+            if (now := row["progress"]).get("documents") is not None:
+                left = "" if now["seconds_left"] is None else f", {now['seconds_left']:,} s left"
+                status.update(f"{now['documents']:,} documents, {now['megabytes_a_second']:.1f} MB/s{left}")
+
+        done = client.wait(f"/v1/jobs/{job['id']}", seen=show)
+    if done["state"] != "finished":
+        console.print(f"{name}: {done['state']}")
+        raise typer.Exit(1)
+    console.print(f"{name}: {done['result']['documents']:,} documents, {done['result']['tokens']:,} tokens")
 
 
 @tokenizer.command("train")

@@ -37,6 +37,10 @@ class InvalidInputError(ForetasteError):
         self.problems = tuple(problems)
         super().__init__("; ".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type["InvalidInputError"], tuple[tuple[FieldProblem, ...]]]:
+        """What a child process raises arrives whole."""
+        return type(self), (self.problems,)
+
     @classmethod
     def at(cls, pointer: str, value: object, message: str) -> "InvalidInputError":
         """The common case: one field is wrong."""

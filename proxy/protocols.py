@@ -5,9 +5,9 @@ Units: rates are Adam's step size; lengths are tokens; a step is one optimizer u
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from proxy import NUMERICS_VERSION
 from proxy.fingerprints import fingerprint
@@ -76,6 +76,19 @@ class Anchor(Specification):
     degrees_of_freedom: float = Field(gt=0, allow_inf_nan=False)
 
 
+class Decontamination(Specification):
+    """Held-out texts that no proxy may train on: documents that hold at least `share` of one's word n-grams are
+    removed. Half is Tülu 3's limit (Lambert et al. 2024)."""
+
+    corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
+    words: int = Field(default=13, ge=5, le=50, description="length of an n-gram")
+    share: float = Field(default=0.5, gt=0, le=1, allow_inf_nan=False)
+
+
+def _decontamination_tag(value: Any) -> str:
+    return "(word)" if isinstance(value, str) else "(set)"
+
+
 class Protocol(Specification):
     """How proxies are trained. The learning rate is stored as `standard_rate × reduction`."""
 
@@ -91,9 +104,17 @@ class Protocol(Specification):
     reduction: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
     precision: Literal["bf16", "fp32"] = "bf16"
     device_class: Literal["cpu", "cuda"] = "cpu"
-    decontamination: Literal["exact"] = "exact"
+    decontamination: Annotated[
+        Annotated[Literal["exact"], Tag("(word)")] | Annotated[Decontamination, Tag("(set)")],
+        Discriminator(_decontamination_tag),
+    ] = "exact"
     numerics_version: int = NUMERICS_VERSION
     anchors: tuple[Anchor, ...] = Field(default=(), description="known seed noise: pooled with what a ranking shows")
+
+    @property
+    def decontamination_set(self) -> Decontamination | None:
+        """None: only documents that are also held-out documents of the suite are kept from training."""
+        return None if isinstance(self.decontamination, str) else self.decontamination
 
     @property
     def learning_rate(self) -> float:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
+UInt64Array = npt.NDArray[np.uint64]
 
 
 class Place(Protocol):
@@ -29,11 +30,13 @@ class Place(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SetLosses:
-    """One validation set: arrays of one number a document, in the corpus's reading order."""
+    """One validation set: arrays of one number a document, ascending by `keys` (None in files from before there were
+    any, whose documents are in the order in which the corpus was read)."""
 
     nats: Float64Array
     text_bytes: Int64Array
     clusters: Int64Array
+    keys: UInt64Array | None = None
 
 
 def tokens_folder(place: Place) -> Path:
@@ -41,9 +44,19 @@ def tokens_folder(place: Place) -> Path:
     return place.artifact_dir / "tokens"
 
 
+def documents_folder(place: Place) -> Path:
+    """Tables of corpora and their columns: `<corpus fingerprint>` and `<corpus fingerprint>/columns`."""
+    return place.artifact_dir / "documents"
+
+
 def documents_path(place: Place, corpus_fingerprint: str) -> Path:
     """The table of a registered corpus's documents."""
-    return place.artifact_dir / "documents" / corpus_fingerprint
+    return documents_folder(place) / corpus_fingerprint
+
+
+def copies_folder(place: Place) -> Path:
+    """Copies of remote corpora's files: `<hash of the URI>`."""
+    return place.artifact_dir / "copies"
 
 
 def tokenizer_path(place: Place, fingerprint: str) -> Path:
@@ -90,12 +103,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_losses(path: Path, losses: Mapping[str, SetLosses]) -> None:
-    """One npz: `nats__NAME`, `bytes__NAME` and `clusters__NAME` for each set, all of length documents."""
+    """One npz: `nats__NAME`, `bytes__NAME`, `clusters__NAME` and `keys__NAME` for each set, all of length documents."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for name, part in losses.items():
         arrays[f"nats__{name}"] = part.nats
         arrays[f"bytes__{name}"] = part.text_bytes
         arrays[f"clusters__{name}"] = part.clusters
+        if part.keys is not None:
+            arrays[f"keys__{name}"] = part.keys
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     write_bytes(path, content.getvalue())
@@ -110,6 +125,7 @@ def read_losses(path: Path) -> dict[str, SetLosses]:
                 nats=arrays[f"nats__{name}"],
                 text_bytes=arrays[f"bytes__{name}"],
                 clusters=arrays[f"clusters__{name}"],
+                keys=arrays[f"keys__{name}"] if f"keys__{name}" in arrays.files else None,
             )
             for name in names
         }

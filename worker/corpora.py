@@ -5,16 +5,18 @@ A name has revisions: the same place with unchanged files is the same revision, 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from proxy.data.corpora import CorpusLocation, find_files, read_documents
-from proxy.data.documents import DocumentTable
+from proxy.data.corpora import CorpusLocation, find_files, read_documents, read_file
+from proxy.data.documents import DocumentTable, has_table
+from proxy.data.files import is_url
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
-from worker.artifacts import documents_path
+from worker.artifacts import copies_folder, documents_path
 from worker.jobs import JobKind
 from worker.lookup import find_or_add, split_version, unknown
 from worker.settings import Settings
@@ -26,13 +28,18 @@ LOOK_CHARACTERS = 8_000_000  # about a tenth of a second of reading
 
 
 def register_corpus(
-    session: Session, name: str, uri: str, text_field: str = "text", fields: Sequence[str] = ()
+    session: Session,
+    name: str,
+    uri: str,
+    text_field: str = "text",
+    fields: Sequence[str] = (),
+    settings: Settings | None = None,
 ) -> tuple[Corpus, bool]:
-    """The corpus and True if it is new. InvalidInputError for what can be seen at once: no file, an unknown type, a
-    file whose beginning cannot be read or lacks the text field, a fault in the first `LOOK_CHARACTERS`."""
-    location = CorpusLocation(uri=uri, text_field=text_field, fields=tuple(fields))
+    """The corpus and True if it is new. InvalidInputError for what can be seen at once: nothing that may be read, an
+    unknown type, a file whose beginning cannot be read or lacks the text field, a fault in the first
+    `LOOK_CHARACTERS`. Files that are registered already are not opened."""
+    location = _location(uri, text_field, fields, settings)
     identity = _file_identity(location)
-    _look_inside(location)
 
     def find() -> Corpus | None:
         newest = _newest(session, name)
@@ -51,16 +58,35 @@ def register_corpus(
         revision = 1 + (session.scalar(select(func.max(Corpus.revision)).where(Corpus.name == name)) or 0)
         return Corpus(name=name, revision=revision, uri=uri, text_field=text_field, fields=list(fields), job_id=job.id)
 
+    if (known := find()) is not None:
+        return known, False
+    _look_inside(location)
     return find_or_add(session, find, make)
+
+
+def location_of(settings: Settings, corpus: Corpus) -> CorpusLocation:
+    """Where a registered corpus is read."""
+    return _location(corpus.uri, corpus.text_field, corpus.fields, settings)
+
+
+def _location(uri: str, text_field: str, fields: Sequence[str], settings: Settings | None) -> CorpusLocation:
+    location = CorpusLocation(uri=uri, text_field=text_field, fields=tuple(fields))
+    if settings is None:
+        return location
+    return replace(location, roots=settings.corpus_roots, cache=copies_folder(settings))
 
 
 def _look_inside(location: CorpusLocation) -> None:
     """Reads what a request can wait for: a beginning of many files, and small corpora to their end, so that a file
     that was cut off is refused at once. The job reads everything."""
-    for path in find_files(location)[:LOOK_FILES]:
-        next(iter(read_documents(replace(location, uri=str(path)))), None)
+    if is_url(location.uri):
+        _look_at_one(location)
+        return
+    files = find_files(location)
+    for file in files[:LOOK_FILES]:
+        next(read_file(file, location), None)
     left: int | None = None
-    for document in read_documents(location):
+    for document in chain.from_iterable(read_file(file, location) for file in files):
         left = (LOOK_CHARACTERS if left is None else left) - len(document.text)
         if left <= 0:
             return
@@ -68,10 +94,19 @@ def _look_inside(location: CorpusLocation) -> None:
         raise InvalidInputError.at("/uri", location.uri, "holds no document")
 
 
+def _look_at_one(location: CorpusLocation) -> None:
+    """The beginning of a remote corpus's first file, without copying it: a request cannot wait for more."""
+    next(read_documents(replace(location, cache=None)), None)
+
+
 def _file_identity(location: CorpusLocation) -> list[list[Any]]:
-    """Name, size and modification time of each file: a changed file makes a new revision."""
-    files = ((path, path.stat()) for path in find_files(location))
-    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in files]
+    """Name, size and modification time (or a store's tag) of each file: a changed file makes a new revision."""
+    return [[file.place, file.state.size, _as_stored(file.state.version)] for file in find_files(location)]
+
+
+def _as_stored(version: str | None) -> int | str | None:
+    """Local files have always been stored with a number."""
+    return int(version) if version is not None and version.isdecimal() else version
 
 
 def _newest(session: Session, name: str, state: State | None = None) -> Corpus | None:
@@ -115,6 +150,6 @@ def load_documents(settings: Settings, corpus: Corpus) -> DocumentTable:
     """The table of a counted corpus."""
     assert corpus.fingerprint is not None
     folder: Path = documents_path(settings, corpus.fingerprint)
-    if not folder.exists():
+    if not has_table(folder):
         raise ConflictError(f"the table of corpus {corpus.name} is missing from {folder}; register the corpus again")
     return DocumentTable.load(folder)

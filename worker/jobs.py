@@ -22,6 +22,7 @@ class JobKind(StrEnum):
     REGISTER_CORPUS = "register_corpus"
     TRAIN_TOKENIZER = "train_tokenizer"
     SCORE_RUN = "score_run"
+    TOKENISE_CORPUS = "tokenise_corpus"
 
 
 def claim_job(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> Job | None:

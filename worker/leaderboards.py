@@ -1,6 +1,6 @@
 """Leaderboards: all finished runs of a protocol and suite, ranked. A snapshot is written when evidence changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, load_only, selectinload
 
-from proxy.errors import NotFoundError
+from proxy.errors import ConflictError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.suites import Suite as SuiteSpec
 from worker.artifacts import SetLosses, read_losses, stored_path
@@ -189,7 +189,7 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
 
 
 def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeResults]) -> "Evidence":
-    """Per-document losses out of the artifacts, which must be there."""
+    """Per-document losses out of the artifacts, which must be there. ConflictError for runs of other documents."""
     from proxy.ranking.evidence import Evidence, RecipeEvidence, SetEvidence
 
     shares = SuiteSpec.model_validate(suite.spec).shares()
@@ -197,6 +197,8 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
         score.run_id: read_losses(stored_path(settings, score.artifact)) for part in results for _, score in part.scored
     }
     first = next(iter(losses.values()), {})
+    for run_id, parts in losses.items():
+        _require_same_documents(run_id, parts, first)
     sets = tuple(
         SetEvidence(name=name, share=shares[name], text_bytes=part.text_bytes, clusters=part.clusters)
         for name, part in first.items()
@@ -210,6 +212,18 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
         for part in results
     )
     return Evidence(sets=sets, recipes=recipes)
+
+
+def _require_same_documents(run_id: str, parts: Mapping[str, SetLosses], first: Mapping[str, SetLosses]) -> None:
+    """Losses are paired by place: by key where both have keys, else documents of the same length must be there."""
+    for name, part in parts.items():
+        known, other = part.keys, first[name].keys
+        if known is not None and other is not None:
+            is_same = np.array_equal(known, other)
+        else:
+            is_same = np.array_equal(part.text_bytes, first[name].text_bytes)
+        if not is_same:
+            raise ConflictError(f"run {run_id} was scored on the documents of {name} in another order; score it again")
 
 
 def gather_digest(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> "Digest":

@@ -4,15 +4,22 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from proxy.errors import FieldProblem, InvalidInputError
+from proxy.recipes.filters import KINDS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 Media = Literal["json", "yaml"]
+BRANCHES = {
+    f"({name})" for name in (*KINDS, "word", "near", "set", "source", "group")
+}  # which of several models was meant
 # The last three are what PyYAML lets out for values such as `!!int ""`, `!!bool x` and `!!timestamp x`.
 UNPARSABLE = (ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError, TypeError)
 
@@ -40,11 +47,15 @@ def problems_of(error: ValidationError, prefix: str = "") -> list[FieldProblem]:
     items were wrong) is left out."""
     found = error.errors(include_url=False)
     deeper = {one["loc"][:depth] for one in found for depth in range(len(one["loc"]))}
-    return [
-        FieldProblem(pointer=prefix + pointer_of(one["loc"]), value=one["input"], message=one["msg"])
-        for one in found
-        if one["loc"] not in deeper
-    ]
+    return [_problem(one, prefix) for one in found if one["loc"] not in deeper]
+
+
+def _problem(one: "ErrorDetails", prefix: str) -> FieldProblem:
+    """A fault that a model's own validator placed (`proxy.recipes.specification.fault`) says where it is itself."""
+    place = prefix + pointer_of(tuple(part for part in one["loc"] if part not in BRANCHES))
+    if one["type"] != "at":
+        return FieldProblem(pointer=place, value=one["input"], message=one["msg"])
+    return FieldProblem(pointer=place + one["ctx"]["pointer"], value=one["ctx"]["value"], message=one["msg"])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from proxy import NUMERICS_VERSION
 from proxy.errors import InvalidInputError
 from proxy.protocols import Anchor, fingerprint_protocol
 from proxy.protocols import Protocol as ProtocolSpec
+from worker.corpora import find_corpus
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.store.models import Protocol, Suite
 from worker.tokenizers import find_tokenizer
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool]:
-    """The version of this content and True if it is new. InvalidInputError for an unknown tokenizer, one whose
-    vocabulary is not the architecture's, or a numerics_version that this code cannot reproduce."""
+    """The version of this content and True if it is new. InvalidInputError for an unknown tokenizer or decontamination
+    set, a tokenizer whose vocabulary is not the architecture's, or a numerics_version that this code cannot reproduce.
+    """
     tokenizer = find_tokenizer(session, spec.tokenizer)
     if tokenizer.vocabulary != spec.architecture.vocabulary:
         raise InvalidInputError.at(
@@ -33,6 +35,10 @@ def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool
             "/numerics_version", spec.numerics_version, f"this code computes version {NUMERICS_VERSION}"
         )
     spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
+    if (decontamination := spec.decontamination_set) is not None:
+        corpus = find_corpus(session, decontamination.corpus, "/decontamination/corpus")
+        resolved = decontamination.model_copy(update={"corpus": corpus.fingerprint})
+        spec = spec.model_copy(update={"decontamination": resolved})
     content = fingerprint_protocol(spec)
 
     def find() -> Protocol | None:

@@ -1,6 +1,7 @@
 """Recipes: parsed from JSON or YAML, content-addressed, and checked without training anything."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -10,13 +11,15 @@ from proxy.errors import InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.recipes import fingerprint_recipe
+from proxy.recipes.differences import compare_specifications as differences_of
 from worker.corpora import find_corpus
 from worker.lookup import find_or_add, or_not_found, unknown
 from worker.parsing import Media, parse_body, validate
+from worker.previews import preview
 from worker.protocols import find_protocol
 from worker.settings import Settings
 from worker.store.models import Recipe
-from worker.submissions import check_budget, check_leaks, describe_sources
+from worker.submissions import check_leaks
 from worker.suites import find_suite
 
 
@@ -43,8 +46,8 @@ def store_recipe(session: Session, spec: RecipeSpec, prefix: str = "") -> tuple[
 def resolve_corpora(session: Session, spec: RecipeSpec, prefix: str = "") -> dict[str, str]:
     """Each source's reference and the fingerprint of its corpus. InvalidInputError names the source."""
     return {
-        source.corpus: str(find_corpus(session, source.corpus, f"{prefix}/sources/{index}/corpus").fingerprint)
-        for index, source in enumerate(spec.sources)
+        leaf.source.corpus: str(find_corpus(session, leaf.source.corpus, f"{prefix}{leaf.pointer}/corpus").fingerprint)
+        for leaf in spec.all_leaves()
     }
 
 
@@ -53,20 +56,25 @@ def validate_recipe(
 ) -> dict[str, Any]:
     """What a submission would be told: fingerprint, sources after their steps, budget and leaks where asked."""
     corpora = resolve_corpora(session, spec)
+    under = None if protocol is None else ProtocolSpec.model_validate(find_protocol(session, protocol).spec)
     report: dict[str, Any] = {
         "name": spec.name,
         "fingerprint": fingerprint_recipe(spec, corpora),
-        "sources": describe_sources(session, settings, spec),
+        "recipe": spec.model_dump(mode="json", exclude_none=True),
+        **preview(session, settings, spec, under),
     }
-    if protocol is not None:
-        protocol_spec = ProtocolSpec.model_validate(find_protocol(session, protocol).spec)
-        check_budget(session, settings, spec, protocol_spec)
-        report["token_budget"] = protocol_spec.token_budget
-        report["training_flops"] = protocol_spec.training_flops()
     if suite is not None:
         check_leaks(session, settings, spec, find_suite(session, suite))
         report["leaks"] = 0
     return report
+
+
+def compare_specifications(session: Session, a: str, b: str) -> dict[str, Any]:
+    """What sets two registered recipes apart, as content."""
+    first, second = get_recipe(session, a), find_recipe(session, b, "/with")
+    specs = [RecipeSpec.model_validate(row.spec) for row in (first, second)]
+    differences = differences_of(specs[0], specs[1], first.corpora, second.corpora)
+    return {"a": first, "b": second, "differences": [asdict(one) for one in differences]}
 
 
 def find_recipe(session: Session, reference: str, pointer: str = "/recipe") -> Recipe:

@@ -7,11 +7,13 @@ import os
 from functools import lru_cache
 from glob import glob
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_serializer, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from proxy.data.files import ANY_LOCAL_PATH, is_url
 
 BROKER_SCHEMES = ("redis", "rediss")
 GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")  # seen without loading torch, which a worker's main process never does
@@ -27,6 +29,10 @@ class Settings(BaseSettings):
     broker_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis or Valkey")
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8321, ge=0, le=65535)
+    corpus_roots: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=ANY_LOCAL_PATH,
+        description="folders and URL prefixes, comma-separated; no corpus lies elsewhere",
+    )
     devices: Literal["auto", "cpu", "cuda", "cpu+cuda"] = Field(
         default="auto", description="which protocols' runs a worker takes; auto: cuda where there is a GPU, and cpu"
     )
@@ -51,6 +57,21 @@ class Settings(BaseSettings):
             raise ValueError(f"must look like redis://host:6379/0 (schemes: {', '.join(BROKER_SCHEMES)})")
         _ = parts.port  # raises ValueError where it is no port
         return url
+
+    @field_validator("corpus_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, roots: object) -> object:
+        """Relative folders are those of the process that starts."""
+        parts = roots.split(",") if isinstance(roots, str) else roots
+        if not isinstance(parts, list | tuple):
+            return parts
+        named = [str(part).strip() for part in parts]
+        return tuple(name if is_url(name) else str(Path(name).absolute()) for name in named if name)
+
+    @field_serializer("corpus_roots", when_used="json")
+    def _joined_roots(self, roots: tuple[str, ...]) -> str:
+        """As a variable says it: a service passes its settings to the processes it starts."""
+        return ",".join(roots)
 
     @property
     def resolved_database_url(self) -> str:

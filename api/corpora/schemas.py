@@ -13,9 +13,15 @@ class CorpusIn(Specification):
     """A corpus to register."""
 
     name: Name
-    uri: str = Field(min_length=1, description="file, folder or glob: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")
+    uri: str = Field(min_length=1, description="file, folder, glob or URL: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")
     text_field: str = Field(default="text", min_length=1)
     fields: tuple[str, ...] = Field(default=(), description="further fields to keep; part of the fingerprint")
+
+
+class TokeniseIn(Specification):
+    """With which tokenizer."""
+
+    tokenizer: str = Field(min_length=1, description="name, fingerprint or id")
 
 
 class CorpusOut(BaseModel):

@@ -1,11 +1,13 @@
 """Training mixtures, sent as JSON or YAML."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
-from api.recipes.schemas import RecipeOut, ValidationOut, show
+from api.recipes.schemas import DiffOut, RecipeOut, ValidationOut, show
 from proxy.recipes import Recipe
 from worker import recipes
 from worker.parsing import validate
@@ -40,6 +42,20 @@ def check(
 def show_all(session: Reading, limit: Limit = 100, cursor: Cursor = None) -> Page[RecipeOut]:
     """All recipes, oldest first."""
     return paginate(recipes.list_recipes(session), cursor, limit, show)
+
+
+@router.get("/recipes/{recipe}:diff")
+def show_differences(
+    recipe: str, session: Reading, other: Annotated[str, Query(alias="with", description="another recipe")]
+) -> DiffOut:
+    """What sets two recipes apart as content: sources, shares, steps, order, phases; names and tags do not count."""
+    return DiffOut.model_validate(recipes.compare_specifications(session, recipe, other))
+
+
+@router.get("/schemas/recipe")
+def show_schema() -> dict[str, Any]:
+    """JSON Schema of a recipe, for editors and for checks before anything is sent."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
 
 
 @router.get("/recipes/{recipe}")

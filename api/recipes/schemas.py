@@ -26,10 +26,30 @@ class ValidationOut(BaseModel):
 
     name: str
     fingerprint: str
-    sources: list[dict[str, Any]] = Field(description="documents and bytes before and after each source's steps")
+    recipe: dict[str, Any] = Field(description="as understood, with all defaults")
+    sources: list[dict[str, Any]] = Field(description="what each step removes, tokens available and drawn, epochs")
+    doubts: list[dict[str, Any]] = Field(description="sources that by estimate cannot supply their share")
+    is_estimate: bool = Field(description="a corpus was sampled: its columns or tokens are not computed yet")
     token_budget: int | None = None
     training_flops: float | None = None
+    device_seconds: float | None = Field(default=None, description="of one run, by recent runs; null without any")
     leaks: int | None = None
+
+
+class DifferenceOut(BaseModel):
+    """One thing that differs; null where a side has nothing there."""
+
+    path: str = Field(description="e.g. sources/web/share")
+    a: Any
+    b: Any
+
+
+class DiffOut(BaseModel):
+    """Two recipes and what sets them apart."""
+
+    a: RecipeOut
+    b: RecipeOut
+    differences: list[DifferenceOut]
 
 
 def show(row: Recipe) -> RecipeOut:

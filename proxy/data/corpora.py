@@ -4,98 +4,172 @@ Every fault names the field of the registration it belongs to (`/uri`, `/text_fi
 (file and line, or row) where it was found.
 """
 
-import glob
 import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, time
-from pathlib import Path
 from typing import IO, Any
 
 import zstandard
 
-from proxy.errors import InvalidInputError
+from proxy.data.files import SUFFIXES, CorpusFile, CorpusLocation, FileState, find_files
+from proxy.errors import CorpusChangedError, InvalidInputError
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+__all__ = [
+    "SUFFIXES",
+    "CorpusFile",
+    "CorpusLocation",
+    "Document",
+    "FilePart",
+    "Raw",
+    "find_files",
+    "parse_raw",
+    "read_documents",
+    "read_file",
+    "read_raw",
+]
+
 PARQUET_BATCH_ROWS = 1024
+PARQUET_BATCH_BYTES = 1 << 24
 ZSTD_CHUNK_BYTES = 1 << 17  # compressed; text expands a thousandfold at worst, so this bounds what is held
 ZSTD_WINDOW_BYTES = 1 << 31  # `zstd --long=31`, the largest there is
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusLocation:
-    """Where documents lie: a file, a folder (searched recursively) or a glob; and which fields are read."""
-
-    uri: str
-    text_field: str = "text"
-    fields: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Document:
-    """One text and the fields that were asked for, in that order; a field that is missing is None."""
+    """One text and the fields that were asked for, in that order; a field that is missing is None.
+
+    `place` is the file and the line or row, for messages.
+    """
 
     text: str
     fields: dict[str, Any] = field(default_factory=dict)
+    place: str = field(default="", compare=False)
 
 
-def find_files(location: CorpusLocation) -> list[Path]:
-    """The corpus's files in sorted order. InvalidInputError at /uri: nothing matches, or an unknown suffix."""
-    try:
-        files = sorted(inner for inner in _matches(location) if inner.is_file())
-    except OSError as error:  # a name that is too long, a folder that may not be searched
-        raise InvalidInputError.at("/uri", location.uri, f"cannot be looked for: {error.strerror}") from error
-    if not files:
-        raise InvalidInputError.at("/uri", location.uri, "no file is there")
-    for inner in files:
-        if not inner.name.endswith(SUFFIXES):
-            raise InvalidInputError.at("/uri", str(inner), f"unknown file type; known are {', '.join(SUFFIXES)}")
-    return files
+@dataclass(frozen=True, kw_only=True)
+class FilePart:
+    """A file, or a part of one: lines that begin in bytes [start, stop) of plain JSON lines, row groups [start, stop)
+    of a .parquet. A compressed file has no parts."""
+
+    file: CorpusFile
+    start: int = 0
+    stop: int | None = None
 
 
-def _matches(location: CorpusLocation) -> list[Path]:
-    path = Path(location.uri)
-    if path.is_dir():
-        return [inner for inner in path.rglob("*") if inner.name.endswith(SUFFIXES)]
-    if glob.has_magic(location.uri) and not path.exists():
-        return [Path(match) for match in glob.glob(location.uri, recursive=True)]
-    return [path]
+Raw = tuple[str, bytes | dict[str, Any]]  # where a document stands, and what stands there: a line or a row
 
 
 def read_documents(location: CorpusLocation) -> Iterator[Document]:
-    """All documents in the order of the sorted files. Raises InvalidInputError at the first one that is wrong."""
-    for path in find_files(location):
-        read = _read_parquet if path.suffix == ".parquet" else _read_lines
-        try:
-            yield from read(path, location)
-        except OSError as error:
-            raise InvalidInputError.at("/uri", str(path), f"cannot be read: {error}") from error
+    """All documents in the order of the sorted files. InvalidInputError at the first one that is wrong,
+    CorpusChangedError if a file changes while it is read."""
+    for file in find_files(location):
+        yield from read_file(file, location)
 
 
-def _read_lines(path: Path, location: CorpusLocation) -> Iterator[Document]:
-    with path.open("rb") as raw:
-        lines = iter(_opened(path, raw))
+def read_file(file: CorpusFile, location: CorpusLocation) -> Iterator[Document]:
+    """All documents of one file, in order; errors as `read_documents`."""
+    with _watched(file):
+        for place, raw in _read(FilePart(file=file), location):
+            document = parse_raw(place, raw, location)
+            del raw  # it may be 100 MB, and so may the document
+            yield document
+
+
+def read_raw(part: FilePart, location: CorpusLocation) -> Iterator[Raw]:
+    """The documents of a file or part before they are parsed, for who wants to pass over some."""
+    with _watched(part.file):
+        yield from _read(part, location)
+
+
+def _read(part: FilePart, location: CorpusLocation) -> Iterator[Raw]:
+    return (_raw_rows if part.file.place.endswith(".parquet") else _raw_lines)(part, location)
+
+
+@contextmanager
+def _watched(file: CorpusFile) -> Iterator[None]:
+    """What goes wrong in a file that changed meanwhile is that it changed."""
+    try:
+        yield
+    except InvalidInputError as error:
+        require_unchanged(file, error)
+        raise
+    except OSError as error:
+        require_unchanged(file, error)
+        raise InvalidInputError.at("/uri", file.place, f"cannot be read: {error}") from error
+    require_unchanged(file)
+
+
+def parse_raw(place: str, raw: bytes | dict[str, Any], location: CorpusLocation) -> Document:
+    """InvalidInputError for what is no document."""
+    return parse_line(raw, place, location) if isinstance(raw, bytes) else _document(raw, place, location)
+
+
+def require_unchanged(file: CorpusFile, cause: Exception | None = None) -> None:
+    """CorpusChangedError if the file is no longer what it was when it was found."""
+    try:
+        now: FileState | None = file.now()
+    except FileNotFoundError:
+        now = None
+    except (OSError, InvalidInputError):  # what cannot be looked at was not seen to change
+        return
+    if now != file.state:
+        state = "is gone" if now is None else f"had {file.state.size} bytes and has {now.size}"
+        raise CorpusChangedError(
+            f"{file.place} changed while it was read ({state}, or it was written again); "
+            "register the corpus again when its files are complete"
+        ) from cause
+
+
+def _raw_lines(part: FilePart, _: CorpusLocation) -> Iterator[Raw]:
+    with part.file.open() as raw:
+        if part.start or part.stop is not None:
+            yield from _lines_between(part, raw)
+            return
+        lines = iter(_opened(part.file.place, raw))
         number = 0
         while True:
             number += 1
-            place = f"{path}:{number}"
+            place = f"{part.file.place}:{number}"
             try:
                 line = next(lines, None)
             except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
                 raise InvalidInputError.at("/uri", place, f"damaged or truncated file: {error}") from error
             if line is None:
                 return
-            if line.strip():
-                yield _document(_parsed(line, place), place, location)
+            if not line.isspace() and line:
+                found, line = [line], None  # whoever takes it may let it go
+                yield place, found.pop()
 
 
-def _opened(path: Path, raw: IO[bytes]) -> Iterator[bytes]:
-    if path.suffix == ".gz":
+def _lines_between(part: FilePart, raw: IO[bytes]) -> Iterator[Raw]:
+    """A line belongs to the part it begins in, so that parts need not know each other."""
+    position = part.start
+    if position:
+        raw.seek(position - 1)
+        position += len(raw.readline()) - 1
+    while part.stop is None or position < part.stop:
+        line = raw.readline()
+        if not line:
+            return
+        if line.strip():
+            yield f"{part.file.place}: line at byte {position}", line
+        position += len(line)
+
+
+def parse_line(line: bytes, place: str, location: CorpusLocation) -> Document:
+    """The document of one line. InvalidInputError if it is none."""
+    return _document(_parsed(line, place), place, location)
+
+
+def _opened(place: str, raw: IO[bytes]) -> Iterator[bytes]:
+    if place.endswith(".gz"):
         yield from gzip.GzipFile(fileobj=raw)
-    elif path.suffix == ".zst":
+    elif place.endswith(".zst"):
         yield from _zstd_lines(raw)
     else:
         yield from raw
@@ -103,22 +177,25 @@ def _opened(path: Path, raw: IO[bytes]) -> Iterator[bytes]:
 
 def _zstd_lines(raw: IO[bytes]) -> Iterator[bytes]:
     """Lines of a Zstandard file of one or more frames; unlike the library's reader, a truncated frame is an error."""
-    left, is_inside = b"", False
-    unread = b""
+    parts: list[bytes] = []  # of a line that is not complete; joined once, for it may be 100 MB
+    unread, is_inside = b"", False
     decompressor = _zstd_frame()
     while chunk := unread or raw.read(ZSTD_CHUNK_BYTES):
         is_inside = True
-        left += decompressor.decompress(chunk)
+        *lines, left = decompressor.decompress(chunk).split(b"\n")
         unread = b""
         if decompressor.eof:
             unread = decompressor.unused_data
             decompressor, is_inside = _zstd_frame(), False
-        *lines, left = left.split(b"\n")
-        yield from lines
+        for line in lines:
+            whole, parts = b"".join((*parts, line)), []
+            yield whole
+        whole, lines = b"", []
+        parts.append(left)
     if is_inside:
         raise zstandard.ZstdError("the last frame ends before its time")
-    if left:
-        yield left
+    if any(parts):
+        yield b"".join(parts)
 
 
 def _zstd_frame() -> "zstandard.ZstdDecompressionObj":  # a name that only the stub has
@@ -148,7 +225,8 @@ def _document(record: Any, place: str, location: CorpusLocation) -> Document:
         )
     if not _is_encodable(text):
         raise InvalidInputError.at("/uri", place, "the text holds lone surrogates and cannot be written as UTF-8")
-    return Document(text=text, fields={name: json_value(record.get(name)) for name in location.fields})
+    fields = {name: json_value(record.get(name)) for name in location.fields}
+    return Document(text=text, fields=fields, place=place)
 
 
 def json_value(value: Any) -> Any:
@@ -178,27 +256,66 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _read_parquet(path: Path, location: CorpusLocation) -> Iterator[Document]:
-    import pyarrow
+def read_row_groups(
+    file: CorpusFile, location: CorpusLocation, choose: Callable[[int], Iterable[int]]
+) -> Iterator[Iterator[Document]]:
+    """The documents of chosen row groups of a Parquet file, an iterator a group; `choose` is told their number."""
+    with _opened_table(file, location) as table:
+        for group in choose(table.num_row_groups):
+            yield (_document(record, place, location) for place, record in _rows(file, location, table, [group]))
+
+
+def _raw_rows(part: FilePart, location: CorpusLocation) -> Iterator[tuple[str, dict[str, Any]]]:
+    with _opened_table(part.file, location) as table:
+        stop = table.num_row_groups if part.stop is None else part.stop
+        for group in range(part.start, stop):
+            yield from _rows(part.file, location, table, [group])
+
+
+@contextmanager
+def _opened_table(file: CorpusFile, location: CorpusLocation) -> Iterator[Any]:
     from pyarrow import parquet
 
+    with _parquet_faults(file.place), file.open() as raw, parquet.ParquetFile(raw) as table:
+        _require_columns(file.place, location, set(table.schema_arrow.names))
+        yield table
+
+
+def _rows(
+    file: CorpusFile, location: CorpusLocation, table: Any, groups: list[int]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    row = sum(table.metadata.row_group(before).num_rows for before in range(groups[0]))
+    columns = list(dict.fromkeys([location.text_field, *location.fields]))
+    with _parquet_faults(file.place):
+        for batch in table.iter_batches(_batch_rows(table.metadata, groups), row_groups=groups, columns=columns):
+            records = batch.to_pylist()
+            del batch  # its only text may have 100 MB
+            for record in records:
+                row += 1
+                yield f"{file.place}:row {row}", record
+
+
+@contextmanager
+def _parquet_faults(place: str) -> Iterator[None]:
+    import pyarrow
+
     try:
-        with parquet.ParquetFile(path) as table:
-            _require_columns(path, location, set(table.schema_arrow.names))
-            columns = list(dict.fromkeys([location.text_field, *location.fields]))
-            row = 0
-            for batch in table.iter_batches(batch_size=PARQUET_BATCH_ROWS, columns=columns):
-                for record in batch.to_pylist():
-                    row += 1
-                    yield _document(record, f"{path}:row {row}", location)
+        yield
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise InvalidInputError.at("/uri", str(path), f"is no readable Parquet file: {error}") from error
+        raise InvalidInputError.at("/uri", place, f"is no readable Parquet file: {error}") from error
 
 
-def _require_columns(path: Path, location: CorpusLocation, columns: set[str]) -> None:
+def _batch_rows(metadata: Any, groups: list[int]) -> int:
+    """Rows of these groups that take about PARQUET_BATCH_BYTES."""
+    parts = [metadata.row_group(group) for group in groups]
+    row_bytes = max((part.total_byte_size / max(1, part.num_rows) for part in parts), default=0)
+    return max(1, min(PARQUET_BATCH_ROWS, int(PARQUET_BATCH_BYTES / max(1, row_bytes))))
+
+
+def _require_columns(place: str, location: CorpusLocation, columns: set[str]) -> None:
     known = ", ".join(sorted(columns)) or "none"
     if location.text_field not in columns:
-        raise InvalidInputError.at("/text_field", location.text_field, f"{path} has no such column; it has {known}")
+        raise InvalidInputError.at("/text_field", location.text_field, f"{place} has no such column; it has {known}")
     for index, name in enumerate(location.fields):
         if name not in columns:
-            raise InvalidInputError.at(f"/fields/{index}", name, f"{path} has no such column; it has {known}")
+            raise InvalidInputError.at(f"/fields/{index}", name, f"{place} has no such column; it has {known}")

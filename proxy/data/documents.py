@@ -2,32 +2,35 @@
 
 `key` names a document by its content, so that plans do not depend on file names or order; identical documents are
 told apart by how often the same content came before. `text_key` names the normalised text: exact duplicates share it.
+Rows stand in the order of `key`, and so does every other array of a corpus that has one value a document.
 """
 
 import hashlib
-import io
 import json
-import os
 import unicodedata
-import uuid
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from proxy.data.arrays import map_array, save_array, save_json
 from proxy.data.corpora import CorpusLocation, Document, read_documents
-from proxy.data.hashing import UInt64Array, combine
-from proxy.errors import InvalidInputError
+from proxy.data.fields import FieldBuilder, FieldColumn, load_fields, save_fields
+from proxy.data.hashing import UInt64Array
+from proxy.data.identity import Fingerprinter, Int64Array, document_keys, inverse, key_order
+from proxy.errors import ConflictError, InvalidInputError
 
-Int64Array = npt.NDArray[np.int64]
+__all__ = ["CorpusCounts", "DocumentTable", "Int64Array", "TableBuilder", "document_keys", "follow", "scan_corpus"]
+
 Progress = Callable[[int, int], None]
 
-FINGERPRINT_MODULUS = 1 << 512
 REPORT_EVERY_DOCUMENTS = 1000
+SPLIT_CHARACTERS = 1 << 20
+COLUMNS = ("key", "text_key", "characters", "text_bytes")
+MANIFEST = "table.json"  # written last: a folder without it holds no table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,69 +45,85 @@ class CorpusCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentTable:
-    """One row a document, in reading order; `fields` hold JSON values."""
+    """One row a document, ascending by `key`; arrays are [D] and may be memory-mapped."""
 
     key: UInt64Array
     text_key: UInt64Array
     characters: Int64Array
     text_bytes: Int64Array
-    fields: dict[str, list[Any]] = field(default_factory=dict)
+    fields: Mapping[str, FieldColumn] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
 
     def save(self, folder: Path) -> None:
-        """Writes the table into `folder`; each file appears whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        np.savez(
-            content,
-            key=self.key,
-            text_key=self.text_key,
-            characters=self.characters,
-            text_bytes=self.text_bytes,
-        )
-        _write_whole(folder / "fields.json", json.dumps(self.fields).encode())
-        _write_whole(folder / "documents.npz", content.getvalue())
+        """Writes the table into `folder`, a file a column; there is no table before the last file is there."""
+        for name in COLUMNS:
+            save_array(folder / f"{name}.npy", getattr(self, name))
+        described = save_fields(folder, self.fields)
+        save_json(folder / MANIFEST, {"documents": len(self), "fields": described})
+        for former in ("documents.npz", "fields.json"):
+            (folder / former).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path) -> "DocumentTable":
-        """Reads what `save` wrote."""
-        with np.load(folder / "documents.npz", allow_pickle=False) as arrays:
-            columns = {name: arrays[name] for name in arrays.files}
-        return cls(**columns, fields=json.loads((folder / "fields.json").read_bytes()))
+        """Maps what `save` wrote, or reads a table as it was written before rows were ordered. ConflictError if
+        columns are missing or cut off."""
+        if not (folder / MANIFEST).exists():
+            return _load_former(folder)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        try:
+            columns = {name: np.asarray(map_array(folder / f"{name}.npy")) for name in COLUMNS}
+            fields = load_fields(folder, manifest["fields"])
+        except (OSError, ValueError) as error:
+            raise ConflictError(f"the table in {folder} is damaged: {error}; register the corpus again") from error
+        lengths = {*map(len, columns.values()), *map(len, fields.values())}
+        if lengths != {manifest["documents"]}:
+            raise ConflictError(f"the table in {folder} is damaged: columns of different length; register it again")
+        return cls(**columns, fields=fields)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+def has_table(folder: Path) -> bool:
+    """Whether a whole table lies there: a folder may hold columns alone, or a table that is being written."""
+    return (folder / MANIFEST).exists() or (folder / "documents.npz").exists()
+
+
+def _load_former(folder: Path) -> DocumentTable:
+    """One archive of columns and lists of values, both in reading order."""
+    with np.load(folder / "documents.npz", allow_pickle=False) as arrays:
+        columns = {name: arrays[name] for name in COLUMNS}
+    order_D = key_order(columns["key"])
+    fields = {}
+    for name, values in json.loads((folder / "fields.json").read_bytes()).items():
+        builder = FieldBuilder(name)
+        for value in values:
+            builder.add(value)
+        fields[name] = builder.column(order_D)
+    return DocumentTable(**{name: column[order_D] for name, column in columns.items()}, fields=fields)
 
 
 class TableBuilder:
     """Builds the table and the fingerprint while documents stream by; holds no text, 40 bytes a document."""
 
     def __init__(self) -> None:
-        self._content = array("Q")  # two words a document: 128 bits of its digest
+        self._fingerprinter = Fingerprinter()
         self._text_key = array("Q")
         self._characters = array("q")
         self._text_bytes = array("q")
-        self._fields: dict[str, list[Any]] = {}
-        self._sum = 0
+        self._fields: dict[str, FieldBuilder] = {}
         self._total_bytes = 0
 
     def add(self, document: Document) -> None:
-        """One document more."""
+        """One document more; all have the same fields."""
         encoded = document.text.encode()
-        digest = _content_digest(encoded, document.fields)
-        self._sum = (self._sum + int.from_bytes(digest, "big")) % FINGERPRINT_MODULUS
-        self._content.extend((int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")))
-        self._text_key.append(_short_hash(normalise(document.text).encode()))
+        self._fingerprinter.add(encoded, document.fields)
         self._characters.append(len(document.text))
         self._text_bytes.append(len(encoded))
         self._total_bytes += len(encoded)
+        del encoded  # it may be 100 MB
+        self._text_key.append(_short_hash(normalise(document.text).encode()))
         for name, value in document.fields.items():
-            self._fields.setdefault(name, []).append(value)
+            self._fields.setdefault(name, FieldBuilder(name)).add(value)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -113,49 +132,33 @@ class TableBuilder:
 
     def table(self) -> DocumentTable:
         """Everything added so far."""
-        content_D2 = np.array(self._content, dtype=np.uint64).reshape(-1, 2)
+        key = self._fingerprinter.keys()
+        order_D = key_order(key)
         return DocumentTable(
-            key=combine(content_D2[:, 0], _occurrences(content_D2)),
-            text_key=np.array(self._text_key, dtype=np.uint64),
-            characters=np.array(self._characters, dtype=np.int64),
-            text_bytes=np.array(self._text_bytes, dtype=np.int64),
-            fields=self._fields,
+            key=key[order_D],
+            text_key=np.array(self._text_key, dtype=np.uint64)[order_D],
+            characters=np.array(self._characters, dtype=np.int64)[order_D],
+            text_bytes=np.array(self._text_bytes, dtype=np.int64)[order_D],
+            fields={name: builder.column(order_D) for name, builder in self._fields.items()},
         )
+
+    def reading_order(self) -> Int64Array:
+        """The table's row of each document in the order they were read, int64[D]."""
+        return inverse(key_order(self._fingerprinter.keys()))
 
     def empty_fields(self) -> list[str]:
         """Fields that no document has."""
-        return [name for name, values in self._fields.items() if values and all(value is None for value in values)]
+        return [name for name, builder in self._fields.items() if builder.is_empty()]
 
     def counts(self) -> CorpusCounts:
         """Counts and fingerprint of everything added so far."""
         documents, text_bytes = self.progress
-        total = self._sum.to_bytes(64, "big") + documents.to_bytes(8, "big")
         return CorpusCounts(
-            fingerprint=hashlib.blake2b(total, digest_size=16).hexdigest(),
+            fingerprint=self._fingerprinter.fingerprint(),
             documents=documents,
             characters=sum(self._characters),
             text_bytes=text_bytes,
         )
-
-
-def _occurrences(content_D2: UInt64Array) -> UInt64Array:
-    """How many rows before it hold the same content, a row: the members of a group are numbered 0, 1, 2 …"""
-    order = np.lexsort((content_D2[:, 1], content_D2[:, 0]))
-    ordered = content_D2[order]
-    is_first = np.ones(len(order), dtype=bool)
-    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    starts = np.flatnonzero(is_first)
-    occurrences = np.empty(len(order), dtype=np.uint64)
-    occurrences[order] = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-    return occurrences
-
-
-def _content_digest(encoded: bytes, fields: dict[str, Any]) -> bytes:
-    """64 bytes of a document's text and the fields used; the length keeps the two apart."""
-    hasher = hashlib.blake2b(len(encoded).to_bytes(8, "big") + encoded)
-    if fields:
-        hasher.update(json.dumps(fields, sort_keys=True).encode())
-    return hasher.digest()
 
 
 def _short_hash(content: bytes) -> int:
@@ -167,10 +170,38 @@ EMPTY_TEXT_KEY = _short_hash(b"")  # what texts of nothing but white space share
 
 def normalise(text: str) -> str:
     """NFC, case folded, runs of white space as one space: the identity that exact dedup and leak checks use."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    composed = unicodedata.normalize("NFC", text)
+    return " ".join(composed.casefold().split()) if len(composed) <= SPLIT_CHARACTERS else _folded_in_pieces(composed)
 
 
-def follow(location: CorpusLocation, builder: TableBuilder, progress: Progress | None = None) -> Iterator[Document]:
+def _folded_in_pieces(text: str) -> str:
+    """As folding, splitting and joining: case folding takes 12 bytes a character, a list of words 50 bytes a word."""
+    parts: list[str] = []
+    is_apart = False
+    for start in range(0, len(text), SPLIT_CHARACTERS):
+        piece = text[start : start + SPLIT_CHARACTERS].casefold()
+        if words := piece.split():
+            if parts and (is_apart or piece[0].isspace()):
+                parts.append(" ")
+            parts.append(" ".join(words))
+            is_apart = piece[-1].isspace()
+        else:
+            is_apart = True
+    return "".join(parts)
+
+
+class Builder(Protocol):
+    """What `follow` feeds."""
+
+    def add(self, document: Document) -> None: ...
+
+    @property
+    def progress(self) -> tuple[int, int]: ...
+
+    def empty_fields(self) -> list[str]: ...
+
+
+def follow(location: CorpusLocation, builder: Builder, progress: Progress | None = None) -> Iterator[Document]:
     """Reads a corpus through `builder`. InvalidInputError for a corpus without documents or a field none has."""
     for document in read_documents(location):
         builder.add(document)

@@ -12,6 +12,7 @@ UInt64Array = npt.NDArray[np.uint64]
 SUBSET = 0x53554253
 INCLUSION = 0x494E434C
 POSITION = 0x504F5349
+SIMULATED = 0x53494D55
 
 
 def mix(keys: UInt64Array, *words: int) -> UInt64Array:

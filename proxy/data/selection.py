@@ -1,17 +1,36 @@
-"""Which documents of a corpus a source keeps: filters, then exact dedup, then the subset, all by content.
+"""Which documents of a corpus a source keeps: decontamination, filters in written order, dedup, then the subset.
 
-Nothing here depends on reading order: among duplicates the one with the smallest key stays, and a subset is those
-documents whose hash is small.
+Nothing here depends on reading order: among duplicates the one with the smallest key stays, quantiles break ties by
+key, and a subset is those documents whose hash is small. K counts rows that are kept so far.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
-from proxy.data.documents import DocumentTable, Int64Array
+from proxy.data.documents import Int64Array
+from proxy.data.fields import BoolArray, Float64Array
 from proxy.data.hashing import SUBSET, mix, unit_interval
-from proxy.recipes import LengthFilter, Source
+from proxy.data.heuristics import find_heuristic
+from proxy.data.holdings import Holdings
+from proxy.data.near_duplicate_groups import StackedSignatures, survivors
+from proxy.data.near_duplicates import NearDuplicates
+from proxy.recipes import (
+    FieldFilter,
+    Filter,
+    HeuristicFilter,
+    LengthFilter,
+    Measure,
+    NearDedup,
+    QuantileFilter,
+    Source,
+    StatisticFilter,
+)
+
+ROWS_AT_ONCE = 1 << 20  # hashing in blocks keeps ten million documents' temporaries small
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,34 +41,143 @@ class Selection:
     removed: dict[str, int]
 
 
-def select(source: Source, table: DocumentTable) -> Selection:
-    """Applies the steps of one source."""
-    rows = np.arange(len(table), dtype=np.int64)
+def select(source: Source, holdings: Holdings, pointer: str = "", decontaminate: bool = True) -> Selection:
+    """Applies the steps of one source. InvalidInputError below `pointer` for a field that is not there."""
+    rows = np.arange(len(holdings.table), dtype=np.int64)
     removed: dict[str, int] = {}
+
+    def keep(step: str, kept: Int64Array) -> Int64Array:
+        removed[step] = len(rows) - len(kept)
+        return kept
+
+    if decontaminate and holdings.contaminated is not None:
+        rows = keep("decontamination", rows[~holdings.contaminated])
     for index, step in enumerate(source.filters):
-        kept = rows[_passes_length(step, table.characters[rows])]
-        removed[f"filters/{index} {step.kind}"] = len(rows) - len(kept)
-        rows = kept
-    if source.dedup == "exact":
-        kept = _first_of_each_text(rows, table)
-        removed["dedup exact"] = len(rows) - len(kept)
-        rows = kept
+        kept = rows[_passes(step, holdings, rows, f"{pointer}/filters/{index}")]
+        rows = keep(f"filters/{index} {_name(step)}", kept)
+    if source.dedup != "none":
+        rows = keep(f"dedup {dedup_name(source.dedup)}", rows[unique(source.dedup, [(holdings, rows)])])
     if source.subset < 1:
-        kept = rows[unit_interval(mix(table.key[rows], SUBSET)) < source.subset]
-        removed["subset"] = len(rows) - len(kept)
-        rows = kept
+        rows = keep("subset", rows[hashed_below(holdings, rows, source.subset)])
     return Selection(rows=rows, removed=removed)
 
 
-def _passes_length(step: LengthFilter, characters_K: Int64Array) -> npt.NDArray[np.bool_]:
-    passes = characters_K >= step.minimum
-    if step.maximum is not None:
-        passes &= characters_K <= step.maximum
-    return passes
+def _passes(step: Filter, holdings: Holdings, rows: Int64Array, pointer: str) -> BoolArray:
+    match step:
+        case LengthFilter():
+            return _within(holdings.table.characters[rows].astype(np.float64), step.minimum, step.maximum)
+        case FieldFilter():
+            return _meets(step, holdings, pointer)[rows]
+        case StatisticFilter():
+            return _within(holdings.statistic(step.statistic)[rows], step.minimum, step.maximum)
+        case HeuristicFilter():
+            return _follows(step, holdings, rows)
+        case QuantileFilter():
+            return between_quantiles(step, step.low, step.high, holdings, rows, pointer)
 
 
-def _first_of_each_text(rows: Int64Array, table: DocumentTable) -> Int64Array:
-    order = rows[np.lexsort((table.key[rows], table.text_key[rows]))]
-    texts = table.text_key[order]
-    is_first = np.concatenate([[True], texts[1:] != texts[:-1]])[: len(texts)]
-    return np.sort(order[is_first])
+def _name(step: Filter) -> str:
+    """What a report calls it."""
+    match step:
+        case FieldFilter():
+            return f"field {step.field}"
+        case StatisticFilter():
+            return step.statistic
+        case HeuristicFilter():
+            return step.heuristic
+        case QuantileFilter():
+            return f"quantile {step.field or step.statistic}"
+    return step.kind
+
+
+def _within(values_K: Float64Array, minimum: float | None, maximum: float | None) -> BoolArray:
+    passes_K = np.ones(len(values_K), dtype=bool)
+    if minimum is not None:
+        passes_K &= values_K >= minimum
+    if maximum is not None:
+        passes_K &= values_K <= maximum
+    return passes_K
+
+
+def _meets(step: FieldFilter, holdings: Holdings, pointer: str) -> BoolArray:
+    """Every condition that is given, bool[D]."""
+    column = holdings.field_column(step.field, f"{pointer}/field")
+    passes_D = ~column.missing()
+    if step.equals is not None:
+        passes_D &= column.equals(step.equals)
+    if step.any_of is not None:
+        passes_D &= column.isin(step.any_of)
+    if step.glob is not None:
+        passes_D &= column.glob(step.glob)
+    if step.minimum is not None or step.maximum is not None:
+        name = "minimum" if step.minimum is not None else "maximum"
+        passes_D &= column.between(step.minimum, step.maximum, f"{pointer}/{name}")
+    if step.since is not None or step.before is not None:
+        passes_D &= column.between(step.since, step.before, f"{pointer}/{'since' if step.since else 'before'}")
+    if step.before is not None:
+        passes_D &= ~column.equals(step.before)
+    return ~passes_D if step.exclude else passes_D
+
+
+def _follows(step: HeuristicFilter, holdings: Holdings, rows: Int64Array) -> BoolArray:
+    passes_K = np.ones(len(rows), dtype=bool)
+    for rule in find_heuristic(step.heuristic, step.limits).rules:
+        values_K = holdings.statistic(rule.statistic)[rows]
+        passes_K &= _within(values_K, rule.minimum, rule.maximum)
+        if rule.is_strict:
+            passes_K &= ~np.isin(values_K, [limit for limit in (rule.minimum, rule.maximum) if limit is not None])
+    return passes_K
+
+
+def between_quantiles(
+    measure: Measure, low: float, high: float, holdings: Holdings, rows: Int64Array, pointer: str
+) -> BoolArray:
+    """Rows whose rank by (measure, key) lies in [low, high) of all K, bool[K]: neighbouring quantiles never share."""
+    values_K = holdings.values(measure, rows, pointer)
+    order = np.argsort(values_K, kind="stable")  # rows ascend by key, so ties do too
+    chosen_K = np.zeros(len(rows), dtype=bool)
+    chosen_K[order[_share_of(len(rows), low) : _share_of(len(rows), high)]] = True
+    return chosen_K
+
+
+def _share_of(count: int, share: float) -> int:
+    """The decimal that was written: in floats 0.29 of 100 are 28."""
+    return math.floor(count * Fraction(str(share)))
+
+
+def unique(dedup: str | NearDedup, parts: Sequence[tuple[Holdings, Int64Array]]) -> BoolArray:
+    """One document of each group of duplicates over all parts, bool[rows of all parts]: that of the smallest key, and
+    of equal keys that of the first part."""
+    key_K = np.concatenate([holdings.table.key[rows] for holdings, rows in parts])
+    if isinstance(dedup, NearDedup):
+        settings = near_settings(dedup)
+        stacked = StackedSignatures([(holdings.columns[settings.column_name], rows) for holdings, rows in parts])
+        return survivors(stacked, key_K, settings)
+    text_key_K = np.concatenate([holdings.table.text_key[rows] for holdings, rows in parts])
+    order = np.arange(len(key_K)) if len(parts) == 1 else np.argsort(key_K, kind="stable")
+    is_first_K = np.zeros(len(key_K), dtype=bool)
+    is_first_K[order[np.unique(text_key_K[order], return_index=True)[1]]] = True
+    return is_first_K
+
+
+def near_settings(dedup: NearDedup) -> NearDuplicates:
+    """As the search takes them."""
+    return NearDuplicates(**dedup.model_dump(exclude={"kind"}))
+
+
+def dedup_name(dedup: str | NearDedup) -> str:
+    """What a report calls it."""
+    return dedup if isinstance(dedup, str) else f"near {dedup.similarity:g}"
+
+
+def hashed_below(holdings: Holdings, rows: Int64Array, share: float) -> BoolArray:
+    """That share of the rows, by content and the same for every seed, bool[K]."""
+    return in_blocks(rows, lambda block: unit_interval(mix(holdings.table.key[block], SUBSET)) < share)
+
+
+def in_blocks(rows: Int64Array, test: Callable[[Int64Array], BoolArray]) -> BoolArray:
+    """A test of many rows, some at a time."""
+    passes_K = np.empty(len(rows), dtype=bool)
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        passes_K[begin : begin + ROWS_AT_ONCE] = test(rows[begin : begin + ROWS_AT_ONCE])
+    return passes_K

@@ -1,155 +1,230 @@
 """What each source must and can supply: its quota of the token budget, and whether its documents reach that far.
 
-Used twice: by the HTTP process, which refuses a recipe before anything is trained, and by the plan of a run.
-Lengths are tokens; a document costs one more than it holds, for the end of text before it.
+Used by the HTTP process, which refuses a recipe before anything is trained, and by the plan of a run. Lengths are
+tokens; a document costs one more than it holds, for the end of text before it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
-from proxy.data.documents import DocumentTable, Int64Array
-from proxy.data.selection import Selection, select
+from proxy.data.documents import Int64Array
+from proxy.data.fields import BoolArray
+from proxy.data.hashing import SIMULATED, UInt64Array, mix
+from proxy.data.holdings import Holdings
+from proxy.data.selection import Selection, between_quantiles, dedup_name, select, unique
+from proxy.data.shares import SHARE_DIGITS, as_written, shares_of, split_budget, weighted_leaves
 from proxy.errors import FieldProblem, InvalidInputError
 from proxy.fingerprints import fingerprint
-from proxy.recipes import Recipe, Source
-
-SHARE_DIGITS = 12  # as in the recipe's fingerprint: shares that are equal there give equal quotas
-MOST_EPOCHS = 1000  # what Source.max_epochs accepts
+from proxy.recipes import Mixture, Recipe, Source
+from proxy.recipes.sources import MOST_EPOCHS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Supply:
-    """Source number `index` of the recipe: what it owes, which rows it keeps, and what each costs, int64[K]."""
+    """One source of one phase: what it owes (`quota`), which rows it keeps, what each costs and how many copies of
+    each an epoch holds, int64[K]. `share` is of the phase, which has `phase_share` of the budget."""
 
-    index: int
+    phase: int
+    pointer: str
     source: Source
-    share: float
-    quota: int
+    holdings: Holdings
     selection: Selection
     cost_K: Int64Array
+    copies_K: Int64Array
+    share: float = 0.0
+    phase_share: float = 1.0
+    quota: int = 0
+    whole: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Tokens of the kept documents, each once."""
+        return int(self.cost_K.sum() * self.holdings.scale)
 
     @property
     def available(self) -> int:
-        """Tokens of one epoch."""
-        return int(self.cost_K.sum())
+        """Tokens of one epoch: `size`, unless some documents are repeated."""
+        return int((self.cost_K * self.copies_K).sum() * self.holdings.scale)
 
-    def problem(self) -> FieldProblem | None:
-        """Why the quota cannot be met, and what would fit; None if it can."""
-        if self.available == 0:
-            return _nothing_left(self)
-        # The decimal that was written: in floats 1.38 epochs of 300 tokens are 413.
-        most = math.floor(self.available * Fraction(str(self.source.max_epochs)))
-        return None if self.quota <= most else _too_little(self, most)
+    @property
+    def available_before_simulation(self) -> int:
+        """Tokens of one epoch of the whole pool, from which the target draws."""
+        return self.available if self.whole is None else self.whole
 
+    @property
+    def budget_share(self) -> float:
+        """Share of the whole budget."""
+        return self.share * self.phase_share
 
-def split_budget(shares: Sequence[float], token_budget: int) -> list[int]:
-    """Integer quotas that sum to the budget exactly, by largest remainder; ties go to the earlier source."""
-    parts = [_exactly(share) for share in shares]
-    exact = [part / sum(parts) * token_budget for part in parts]
-    quotas = [math.floor(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda i: quotas[i] - exact[i])
-    for index in by_remainder[: token_budget - sum(quotas)]:
-        quotas[index] += 1
-    return quotas
+    def definition(self) -> str:
+        """Names what it draws from: two phases with the same definition draw one after the other."""
+        body = self.source.model_dump(mode="json", exclude={"corpus", "weight"})
+        return fingerprint([_content(self.holdings.table.key[self.selection.rows]), body])
 
 
-def measure_supplies(
-    recipe: Recipe,
-    tables: Mapping[str, DocumentTable],
-    token_counts: Mapping[str, Int64Array | None],
-    token_budget: int,
-) -> list[Supply]:
-    """Sources of positive weight in canonical order, so that recipes with one fingerprint have one stream.
-
-    `token_counts` (int64[D], row for row the table's) may be None: then the text's bytes stand in, an upper bound.
-    Raises InvalidInputError with one problem a source that cannot supply its share.
-    """
-    shares = recipe.shares()
-    used = [index for index, share in enumerate(shares) if share > 0]
-    used.sort(key=lambda i: _canonical_place(recipe.sources[i], shares[i], tables[recipe.sources[i].corpus]))
-    supplies = []
-    for index, quota in zip(used, split_budget([shares[i] for i in used], token_budget), strict=True):
-        source = recipe.sources[index]
-        table = tables[source.corpus]
-        selection = select(source, table)
-        counts = token_counts.get(source.corpus)
-        cost_D = (table.text_bytes if counts is None else counts) + 1
-        supplies.append(
-            Supply(
-                index=index,
-                source=source,
-                share=shares[index],
-                quota=quota,
-                selection=selection,
-                cost_K=cost_D[selection.rows],
-            )
-        )
-    _require_all(supplies)
+def measure_supplies(recipe: Recipe, corpora: Mapping[str, Holdings], token_budget: int) -> list[Supply]:
+    """As `collect_supplies`. InvalidInputError with one problem a source that cannot supply its share."""
+    supplies = collect_supplies(recipe, corpora, token_budget)
+    require_supplies(supplies)
     return supplies
 
 
-def check_feasible(
-    recipe: Recipe,
-    tables: Mapping[str, DocumentTable],
-    token_counts: Mapping[str, Int64Array | None],
-    token_budget: int,
-) -> None:
-    """Refuses a recipe that surely cannot supply its shares, without tokenising anything; see `measure_supplies`.
+def collect_supplies(recipe: Recipe, corpora: Mapping[str, Holdings], token_budget: int) -> list[Supply]:
+    """Sources of positive weight, phase by phase and in canonical order within each, so that recipes with one
+    fingerprint have one stream."""
+    mixtures = recipe.mixtures()
+    budgets = split_budget([share for _, _, share in mixtures], token_budget)
+    supplies: list[Supply] = []
+    for number, ((pointer, mixture, share), budget) in enumerate(zip(mixtures, budgets, strict=True)):
+        kept = _deduplicated(mixture, list(_kept(recipe, mixture, number, pointer, corpora)))
+        shared = _with_shares(mixture, pointer, kept)
+        quotas = split_budget([supply.share for supply in shared], budget) if shared else []
+        parts = zip(shared, quotas, strict=True)
+        supplies += [replace(supply, quota=quota, phase_share=share) for supply, quota in parts]
+    if recipe.simulate_repetition and recipe.target is not None:
+        supplies = [_shrunk(supply, token_budget, recipe.target.tokens) for supply in supplies]
+    return supplies
 
-    Counts of a TokenStore belong to the table of the same store: files may have been renamed since registration.
-    """
-    measure_supplies(recipe, tables, token_counts, token_budget)
+
+def check_feasible(recipe: Recipe, corpora: Mapping[str, Holdings], token_budget: int) -> None:
+    """Refuses a recipe that surely cannot supply its shares, without tokenising anything; see `measure_supplies`."""
+    measure_supplies(recipe, corpora, token_budget)
 
 
-def _exactly(share: float) -> Fraction:
-    """The decimal it stands for: as a binary number 0.2 is a little more, and a budget that fits would not."""
-    return Fraction(str(round(share, SHARE_DIGITS)))
+def _kept(
+    recipe: Recipe, mixture: Mixture, phase: int, pointer: str, corpora: Mapping[str, Holdings]
+) -> Iterator[Supply]:
+    """Every source of positive weight after its own steps, in canonical order."""
+    used = weighted_leaves(mixture.sources, f"{pointer}/sources")
+    for place, source, _ in sorted(used, key=lambda one: _canonical_place(one[1], one[2], corpora[one[1].corpus])):
+        holdings = corpora[source.corpus]
+        selection = select(source, holdings, place, recipe.decontaminate)
+        yield _supply(phase, place, source, holdings, selection)
 
 
-def _canonical_place(source: Source, share: float, table: DocumentTable) -> tuple[int, str, float]:
+def _supply(phase: int, pointer: str, source: Source, holdings: Holdings, selection: Selection) -> Supply:
+    rows = selection.rows
+    copies_K = np.ones(len(rows), dtype=np.int64)
+    if (repeat := source.repeat) is not None:
+        copies_K[between_quantiles(repeat, repeat.low, repeat.high, holdings, rows, f"{pointer}/repeat")] = repeat.times
+    return Supply(
+        phase=phase,
+        pointer=pointer,
+        source=source,
+        holdings=holdings,
+        selection=selection,
+        cost_K=holdings.cost[rows],
+        copies_K=copies_K,
+    )
+
+
+def _deduplicated(mixture: Mixture, supplies: list[Supply]) -> list[Supply]:
+    """Without what another source of the mixture has too."""
+    if mixture.dedup == "none" or not supplies:
+        return supplies
+    stays = unique(mixture.dedup, [(supply.holdings, supply.selection.rows) for supply in supplies])
+    ends = np.cumsum([len(supply.selection.rows) for supply in supplies])[:-1]
+    step = f"dedup {dedup_name(mixture.dedup)} across sources"
+    return [_thinned(supply, part, step) for supply, part in zip(supplies, np.split(stays, ends), strict=True)]
+
+
+def _thinned(supply: Supply, stays_K: BoolArray, step: str) -> Supply:
+    """With fewer rows, and the step that took the others."""
+    selection = Selection(
+        rows=supply.selection.rows[stays_K],
+        removed={**supply.selection.removed, step: int((~stays_K).sum())},
+    )
+    return replace(supply, selection=selection, cost_K=supply.cost_K[stays_K], copies_K=supply.copies_K[stays_K])
+
+
+def _with_shares(mixture: Mixture, pointer: str, supplies: Sequence[Supply]) -> list[Supply]:
+    """Shares by weight, and by size where the recipe says so."""
+    sizes = {supply.pointer: supply.size for supply in supplies}
+    shares = shares_of(mixture.sources, mixture.size_exponent, f"{pointer}/sources", sizes)
+    return [replace(supply, share=shares[supply.pointer]) for supply in supplies]
+
+
+def _shrunk(supply: Supply, token_budget: int, target_tokens: int) -> Supply:
+    """The pool that gives the proxy as many epochs as the whole pool will give the target: documents in the order of a
+    hash until their share of the tokens is that of the budget. Nothing is taken from what the target sees once."""
+    if supply.available == 0 or supply.budget_share * target_tokens <= supply.available:
+        return supply
+    order = np.argsort(mix(supply.holdings.table.key[supply.selection.rows], SIMULATED), kind="stable")
+    ends = np.cumsum((supply.cost_K * supply.copies_K)[order])
+    count = int(np.searchsorted(ends, supply.available * min(token_budget / target_tokens, 1.0))) + 1
+    stays_K = np.zeros(len(order), dtype=bool)
+    stays_K[order[:count]] = True
+    return replace(_thinned(supply, stays_K, "simulated repetition"), whole=supply.available)
+
+
+def _content(keys: UInt64Array) -> int:
+    return int(np.bitwise_xor.reduce(keys)) if len(keys) else 0
+
+
+def _canonical_place(source: Source, share: float, holdings: Holdings) -> tuple[int, str, float]:
     """Sorts sources by what they are: neither their place in the recipe nor their corpus's name matters.
 
     Content comes first, so that changing a step, a share or the epochs leaves ties between corpora as they were.
     """
-    content = int(np.bitwise_xor.reduce(table.key)) if len(table) else 0
     definition = source.model_dump(mode="json", exclude={"corpus", "weight"})
-    return content, fingerprint(definition), round(share, SHARE_DIGITS)
+    return _content(holdings.table.key), fingerprint(definition), round(share, SHARE_DIGITS)
 
 
-def _require_all(supplies: list[Supply]) -> None:
-    in_order = sorted(supplies, key=lambda supply: supply.index)
-    problems = [problem for supply in in_order if (problem := supply.problem()) is not None]
-    if problems:
+def require_supplies(supplies: Sequence[Supply], raises: bool = True) -> list[FieldProblem]:
+    """One problem a source that cannot supply its share, raised as InvalidInputError or returned. What several phases
+    draw from one pool is owed together."""
+    pools: dict[str, list[Supply]] = {}
+    for supply in supplies:
+        pools.setdefault(supply.definition(), []).append(supply)
+    problems = [problem for pool in pools.values() if (problem := _problem(pool)) is not None]
+    problems.sort(key=lambda one: _written_place(one.pointer))
+    if problems and raises:
         raise InvalidInputError(problems)
+    return problems
+
+
+def _written_place(pointer: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in pointer.split("/")]
+
+
+def _problem(pool: Sequence[Supply]) -> FieldProblem | None:
+    """Why the quota cannot be met, and what would fit; None if it can."""
+    supply, quota = pool[0], sum(one.quota for one in pool)
+    if supply.available == 0:
+        return _nothing_left(supply)
+    # The decimal that was written: in floats 1.38 epochs of 300 tokens are 413.
+    most = math.floor(supply.available * Fraction(str(supply.source.max_epochs)))
+    return None if quota <= most else _too_little(pool, quota, most)
 
 
 def _nothing_left(supply: Supply) -> FieldProblem:
     source = supply.source
     step = "filters" if source.filters else "subset" if source.subset < 1 else "corpus"
     return FieldProblem(
-        pointer=f"/sources/{supply.index}/{step}",
+        pointer=f"{supply.pointer}/{step}",
         value=source.model_dump(mode="json")[step],
         message=f"no document of {source.corpus} is left after filters, dedup and subset",
     )
 
 
-def _too_little(supply: Supply, most: int) -> FieldProblem:
-    source, quota, available = supply.source, supply.quota, supply.available
+def _too_little(pool: Sequence[Supply], quota: int, most: int) -> FieldProblem:
+    supply, share = pool[0], math.fsum(one.budget_share for one in pool)
+    source, available = supply.source, supply.available
     fitting = [
-        f"a share of at most {_rounded_down(supply.share * most / quota)}",
-        f"a budget of at most {math.floor(most / _exactly(supply.share)):,} tokens",
+        f"a share of at most {_rounded_down(share * most / quota)}",
+        f"a budget of at most {math.floor(most / as_written(share)):,} tokens",
     ]
     if (epochs := quota / available) <= MOST_EPOCHS:
         fitting.append(f"max_epochs of at least {math.ceil(epochs * 1000) / 1000:g}")
     return FieldProblem(
-        pointer=f"/sources/{supply.index}/weight",
+        pointer=f"{supply.pointer}/weight",
         value=source.weight,
         message=(
-            f"a share of {supply.share:.4g} of the budget needs {quota:,} tokens; {source.corpus} has "
+            f"a share of {share:.4g} of the budget needs {quota:,} tokens; {source.corpus} has "
             f"{available:,} after filters, dedup and subset, and max_epochs {source.max_epochs:g} allows {most:,}; "
             f"what would fit: {', or '.join(fitting)}"
         ),

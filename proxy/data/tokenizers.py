@@ -1,12 +1,13 @@
 """Byte-level BPE: trained by us, or a team's own tokenizer.json. Its fingerprint is part of the protocol."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Encoding, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from proxy.errors import InvalidInputError
 from proxy.fingerprints import fingerprint
@@ -39,8 +40,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> str:
 class Tokenizer:
     """A loaded tokenizer. `vocabulary` counts all ids, the end of text among them."""
 
-    def __init__(self, backend: Backend, content_fingerprint: str, end_of_text: int) -> None:
-        self._backend = backend
+    def __init__(self, content: str, backend: Backend, content_fingerprint: str, end_of_text: int) -> None:
+        self._content, self._backend = content, backend
         self.fingerprint = content_fingerprint
         self.end_of_text = end_of_text
         self.vocabulary: int = 1 + max(backend.get_vocab(with_added_tokens=True).values())
@@ -60,8 +61,12 @@ class Tokenizer:
         vocabulary = backend.get_vocab(with_added_tokens=True)
         for name in KNOWN_ENDS:
             if name in vocabulary:
-                return cls(backend, content_fingerprint, vocabulary[name])
+                return cls(content, backend, content_fingerprint, vocabulary[name])
         raise InvalidInputError.at("/tokenizer", content[:80], f"has no end-of-text token; known are {KNOWN_ENDS}")
+
+    def __reduce__(self) -> tuple[Callable[[str], "Tokenizer"], tuple[str]]:
+        """To other processes as its content: the library's own way forgets that special tokens are text."""
+        return Tokenizer.from_json, (self._content,)
 
     @property
     def dtype(self) -> type[np.uint16] | type[np.uint32]:
@@ -73,8 +78,26 @@ class Tokenizer:
         encoded = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [self._array(one.ids) for one in encoded]
 
+    def encode_lazily(self, texts: Sequence[str]) -> list[Encoding]:
+        """The library's own objects, made without holding the interpreter's lock; `flatten` makes arrays of them."""
+        return list(self._backend.encode_batch_fast(texts, add_special_tokens=False))
+
+    def flatten(self, encoded: Sequence[Encoding]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+        """Tokens of all texts one after the other, and how many each has: half the time of one array a text."""
+        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        ids = chain.from_iterable(one.ids for one in encoded)
+        total = int(lengths.sum())
+        if self.dtype is np.uint16:
+            return np.fromiter(ids, dtype=np.uint16, count=total), lengths
+        return np.fromiter(ids, dtype=np.uint32, count=total), lengths
+
     def _array(self, ids: Sequence[int]) -> TokenArray:
         return np.asarray(ids, np.uint16) if self.dtype is np.uint16 else np.asarray(ids, np.uint32)
+
+    def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
+        """Text of many token sequences; uses the library's own threads."""
+        texts: list[str] = self._backend.decode_batch(batch)
+        return texts
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of tokens; the end of text is left out."""

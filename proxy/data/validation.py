@@ -5,13 +5,13 @@ than the context is scored in windows that overlap by half, so that every token 
 least half a window of context.
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from proxy.data.documents import Int64Array
+from proxy.data.fields import MISSING
 from proxy.data.hashing import UInt64Array
 from proxy.data.tokenizers import TokenArray
 from proxy.data.tokens import TokenStore
@@ -51,9 +51,12 @@ def load_validation(part: ValidationSet, store: TokenStore, index: int | None = 
     place = "" if index is None else f"/sets/{index}"
     if len(rows) == 0:
         raise InvalidInputError.at(f"{place}/corpus", part.corpus, f"holds no text to score set {part.name} on")
+    if not table.text_bytes[rows].all():
+        message = f"was imported as tokens without their bytes of text: set {part.name} has no bits per byte"
+        raise InvalidInputError.at(f"{place}/corpus", part.corpus, message)
     return ValidationTokens(
         name=part.name,
-        tokens=tuple(store.tokens[store.offsets[row] : store.offsets[row + 1]] for row in rows),
+        tokens=tuple(store.row(row) for row in rows.tolist()),
         text_bytes=table.text_bytes[rows],
         clusters=_clusters(part, store, rows, place),
         keys=table.key[rows],
@@ -72,9 +75,10 @@ def _clusters(part: ValidationSet, store: TokenStore, rows: npt.NDArray[np.intp]
             part.cluster_field,
             f"corpus {part.corpus} was registered without this field; it has {known}",
         )
-    numbers: dict[object, int] = {}
-    words = [row if values[row] is None else json.dumps(values[row], sort_keys=True) for row in rows.tolist()]
-    return np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int64)
+    code_K = values.categories()[rows]
+    alone = np.flatnonzero(code_K == MISSING)
+    code_K[alone] = code_K.max(initial=0) + 1 + np.arange(len(alone))
+    return np.unique(code_K, return_inverse=True)[1].astype(np.int64)
 
 
 def pack(validation: ValidationTokens, context_tokens: int, end_of_text: int) -> ScoringWindows:

@@ -13,6 +13,7 @@ LOSS_DROP = 0.005
 LOSS_RISE = 0.05  # a random start is no better than chance: ending well above it is divergence, not slow learning
 PAST_UNIGRAM = 0.0
 PROGRESS = 0.5
+LEAKED = 0.01  # of a set's documents; chance near-duplicates between ordinary corpora are about as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,16 @@ def check_gates(
     steps: int,
     planned_steps: int,
     progress: Mapping[str, float | None],
+    leaks: Mapping[str, float | None] | None = None,
 ) -> list[Gate]:
-    """Fatal gates first. Losses in nats a token; `progress` is φ of each validation set, None where unknown."""
+    """Fatal gates first. Losses in nats a token; `progress` is φ of each validation set and `leaks` the share of its
+    documents that the training stream holds, None where unknown."""
     return [
         _diverged(initial_loss, final_loss),
         _truncated(steps, planned_steps),
         _learned(initial_loss, final_loss),
         *_progress_gates(progress),
+        _leak_gate(leaks or {}),
     ]
 
 
@@ -92,6 +96,27 @@ def _progress_gates(progress: Mapping[str, float | None]) -> list[Gate]:
         f"φ = {known[worst]:.2f} on {worst} (0: word frequencies, 1: a bigram model), the lowest of {len(known)}."
     )
     return [_progress_gate(name, known[worst], bound, measured) for name, bound in _PROGRESS_BOUNDS.items()]
+
+
+def _leak_gate(leaks: Mapping[str, float | None]) -> Gate:
+    """Speaks of the set that leaks most. Runs from before leaks were measured pass."""
+    known = {name: value for name, value in leaks.items() if value is not None}
+    worst = max(known, key=lambda name: known[name], default=None)
+    value = None if worst is None else known[worst]
+    told = (
+        "Leaks were not measured."
+        if worst is None
+        else (
+            f"The training stream holds {known[worst]:.1%} of the documents of {worst}, the most of {len(known)} sets."
+        )
+    )
+    return Gate(
+        name="leak",
+        passed=value is None or value <= LEAKED,
+        value=value,
+        threshold=LEAKED,
+        message=told,
+    )
 
 
 _PROGRESS_BOUNDS = {"past unigram": PAST_UNIGRAM, "progress": PROGRESS}

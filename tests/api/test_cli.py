@@ -61,6 +61,7 @@ def test_everything_is_registered_from_files(run: Run, tmp_path: Path) -> None:
     own.write_text(train_tokenizer(["a small text"] * 3, 270))
     assert "own: vocabulary 2" in good(run("tokenizer", "add", "own", own))
     assert "small: vocabulary 2" in good(run("tokenizer", "train", "small", "more", "--vocabulary", 280))
+    assert "more: 20 documents, " in good(run("corpus", "tokenise", "more", "small"))
     assert "held-out@1" in good(run("suite", "add", spec(tmp_path / "suite.yaml", SUITE)))
     assert "tiny@2" in good(run("protocol", "add", spec(tmp_path / "p.yaml", {**PROTOCOL, "steps": 5})))
     rule = {"name": "nightly", "cron": "0 3 * * *", "protocol": "tiny", "suite": "held-out", "seeds": 1}

@@ -60,7 +60,7 @@ def test_a_wrong_recipe_is_named_by_field_and_value(
 def test_weights_that_are_all_zero_are_shown(service: Service) -> None:
     answer = service.post("/v1/recipes", recipe(sources=[{"corpus": "web", "weight": 0}]))
     assert answer.status_code == 422
-    assert "weights are all zero: [0.0]" in problem_of(answer)["detail"]
+    assert "weights are all zero (got [0.0])" in problem_of(answer)["detail"]
 
 
 def test_a_misspelt_corpus_brings_the_nearest_name(service: Service) -> None:

@@ -52,7 +52,8 @@ def test_bodies_are_described(description: Schema) -> None:
     submission = bodies["POST /v1/evaluations"]["content"]["application/json"]["schema"]
     assert {"recipe", "protocol", "suite"} <= set(submission["required"])
     recipe = bodies["POST /v1/recipes"]["content"]["application/yaml"]["schema"]
-    assert recipe["properties"]["sources"]["items"]["$ref"] == "#/components/schemas/Source"
+    members = {kind["$ref"].rsplit("/", 1)[1] for kind in recipe["properties"]["sources"]["items"]["oneOf"]}
+    assert members == {"Source", "Group"}
     assert "max_epochs" in description["components"]["schemas"]["Source"]["properties"]
 
 

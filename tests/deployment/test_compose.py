@@ -222,7 +222,7 @@ def test_the_image_runs_as_somebody_without_power() -> None:
 
 def test_every_variable_of_compose_is_in_the_example() -> None:
     used = {name for name, _, _ in VARIABLE.findall((ROOT / "docker-compose.yml").read_text())}
-    assert used == {"TORCH_INDEX", "POSTGRES_PASSWORD", "CORPORA", "FORETASTE_PUBLISH"}
+    assert used == {"TORCH_INDEX", "POSTGRES_PASSWORD", "CORPORA", "CORPUS_ROOTS", "FORETASTE_PUBLISH"}
     example = (ROOT / ".env.example").read_text()
     assert all(re.search(rf"^(# )?{name}=", example, re.M) for name in used)
     for name, mark, default in VARIABLE.findall((ROOT / "docker-compose.yml").read_text()):

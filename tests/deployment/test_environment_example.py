@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 ASSIGNMENT = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$", re.M)
 SHOWN = dict(ASSIGNMENT.findall(EXAMPLE))
-COMPOSE_ONLY = {"POSTGRES_PASSWORD", "COMPOSE_PROFILES", "CORPORA", "FORETASTE_PUBLISH", "TORCH_INDEX"}
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "COMPOSE_PROFILES", "CORPORA", "CORPUS_ROOTS", "FORETASTE_PUBLISH", "TORCH_INDEX"}
 
 
 def command_line_variables() -> set[str]:

@@ -51,3 +51,19 @@ def test_a_gpu_is_seen_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert Settings(_env_file=None).device_classes == ("cpu", "cuda")
     assert Settings(_env_file=None, devices="cpu+cuda").device_classes == ("cpu", "cuda")
     assert Settings(_env_file=None, devices="cuda").device_classes == ("cuda",)
+
+
+def test_roots_are_a_list_and_folders_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert Settings(_env_file=None).corpus_roots == ("/",)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORETASTE_CORPUS_ROOTS", "/data, s3://bucket/text/,relative,")
+    assert Settings(_env_file=None).corpus_roots == ("/data", "s3://bucket/text/", str(tmp_path / "relative"))
+    monkeypatch.setenv("FORETASTE_CORPUS_ROOTS", "")
+    assert Settings(_env_file=None).corpus_roots == ()
+
+
+def test_settings_reach_the_processes_that_a_service_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, corpus_roots=("/data", "s3://bucket/text"))
+    for name, value in settings.model_dump(mode="json").items():
+        monkeypatch.setenv(f"FORETASTE_{name.upper()}", str(value))
+    assert Settings(_env_file=None) == settings

@@ -94,5 +94,6 @@ def _gates(part: SuiteResult, result: RunResult, planned_steps: int) -> list[dic
         steps=result.steps,
         planned_steps=planned_steps,
         progress={name: measured.progress for name, measured in part.sets.items()},
+        leaks={name: measured.leaked_share for name, measured in part.sets.items()},
     )
     return [asdict(gate) for gate in gates]

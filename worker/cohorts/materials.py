@@ -6,21 +6,39 @@ A corpus that cannot be used fails every run that needs it, and no other: its er
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from proxy.data.columns import TextColumn, ensure_columns
 from proxy.data.corpora import CorpusLocation
+from proxy.data.decontamination import contaminated, overlap_column, overlap_name
+from proxy.data.fields import BoolArray
+from proxy.data.holdings import Holdings
+from proxy.data.leaks import NgramOverlap
+from proxy.data.needs import columns_needed
+from proxy.data.ngram_sets import NgramSet
 from proxy.data.ngrams import NgramBounds, progress_bounds
 from proxy.data.plans import SamplingPlan, plan_stream
 from proxy.data.tokenizers import Tokenizer
 from proxy.data.tokens import TokenStore, tokenise_corpus
 from proxy.data.validation import ScoringWindows, ValidationTokens, load_validation, pack
 from proxy.errors import ForetasteError
-from proxy.protocols import Protocol
 from proxy.suites import ValidationSet
-from worker.artifacts import SetLosses, new_losses_path, relative_path, tokenizer_path, tokens_folder, write_losses
-from worker.cohorts.messages import ChildSpec, CorpusSpec, RunSpec, SetResult, SuiteResult, SuiteSpec
+from worker.artifacts import (
+    SetLosses,
+    copies_folder,
+    documents_folder,
+    documents_path,
+    new_losses_path,
+    relative_path,
+    tokenizer_path,
+    tokens_folder,
+    write_losses,
+)
+from worker.cohorts.messages import ChildSpec, CorpusSpec, ProtocolSpec, RunSpec, SetResult, SuiteResult, SuiteSpec
+from worker.cohorts.overlaps import decontamination_ngrams, find_leaks, held_out_ngrams
 
 Float64Array = npt.NDArray[np.float64]
 SetKey = tuple[str, str | None]  # corpus fingerprint and cluster field: equal sets of two suites are scored once
@@ -29,13 +47,16 @@ SetKey = tuple[str, str | None]  # corpus fingerprint and cluster field: equal s
 class Materials:
     """Everything of one protocol, cached for the life of the child."""
 
-    def __init__(self, spec: ChildSpec, protocol: Protocol) -> None:
-        self._place, self._protocol = spec, protocol
-        self.tokenizer = Tokenizer.from_json(tokenizer_path(spec, protocol.tokenizer).read_text())
+    def __init__(self, spec: ProtocolSpec) -> None:
+        self._place, self._protocol = spec, spec.protocol
+        self.tokenizer = Tokenizer.from_json(tokenizer_path(spec, spec.protocol.tokenizer).read_text())
         self._stores: dict[str, TokenStore | ForetasteError] = {}
         self._held_out: dict[SetKey, ValidationTokens] = {}
         self._plans: dict[str, SamplingPlan] = {}
         self._bounds: dict[tuple[str, SetKey], NgramBounds] = {}
+        self._ngrams: dict[str, NgramSet] = {}
+        self._leaks: dict[tuple[str, str], list[NgramOverlap]] = {}
+        self._decontamination: NgramSet | None = None
 
     def store(self, corpus: CorpusSpec) -> TokenStore:
         """The corpus's tokens, made if they are not there. Raises ForetasteError, every time it is asked for."""
@@ -57,8 +78,53 @@ class Materials:
                 self._protocol.token_budget,
                 run.data_seed,
                 self.tokenizer.end_of_text,
+                self._holdings(run),
             )
         return self._plans[key]
+
+    def _holdings(self, run: RunSpec) -> dict[str, Holdings]:
+        """What the recipe's steps read of each corpus; columns that no recipe needed before are computed now."""
+        needed = columns_needed(run.recipe)
+        found = {}
+        for reference, corpus in run.corpora.items():
+            store = self.store(corpus)
+            assert corpus.fingerprint is not None
+            wanted = [*needed.get(reference, []), *(self._overlap_columns() if run.recipe.decontaminate else [])]
+            columns = ensure_columns(
+                locate(corpus, self._place), corpus.fingerprint, documents_folder(self._place), wanted
+            )
+            found[reference] = Holdings(
+                table=store.documents,
+                token_counts=store.token_counts,
+                columns=columns,
+                contaminated=self._contaminated(columns),
+            )
+        return found
+
+    def _overlap_columns(self) -> list[TextColumn]:
+        """Overlap with the protocol's decontamination set, where it has one."""
+        settings, corpus = self._protocol.decontamination_set, self._place.decontamination
+        if settings is None or corpus is None:
+            return []
+        if self._decontamination is None:
+            self._decontamination = decontamination_ngrams(locate(corpus, self._place), settings.words)
+        return [overlap_column(settings, self._decontamination)]
+
+    def _contaminated(self, columns: Mapping[str, npt.NDArray[Any]]) -> BoolArray | None:
+        settings = self._protocol.decontamination_set
+        if settings is None or overlap_name(settings) not in columns:
+            return None
+        return contaminated(settings, columns[overlap_name(settings)])
+
+    def leaks(self, run: RunSpec, suite: SuiteSpec) -> dict[str, NgramOverlap]:
+        """By set of the suite, which of its documents the run's training stream holds in large part."""
+        sets = [self.held_out(part, suite.corpora[part.corpus]) for part in suite.suite.sets]
+        if suite.id not in self._ngrams:
+            self._ngrams[suite.id] = held_out_ngrams(sets, self.tokenizer)
+        key = (stream_key(run), suite.id)
+        if key not in self._leaks:
+            self._leaks[key] = find_leaks(self.plan(run).stream(), sets, self._ngrams[suite.id], self.tokenizer)
+        return {part.name: found for part, found in zip(suite.suite.sets, self._leaks[key], strict=True)}
 
     def held_out(self, part: ValidationSet, corpus: CorpusSpec) -> ValidationTokens:
         """One validation set."""
@@ -81,16 +147,28 @@ class Materials:
         return self._bounds[key]
 
     def _tokenise(self, corpus: CorpusSpec, fingerprint: str) -> TokenStore | ForetasteError:
-        location = locate(corpus)
+        location = locate(corpus, self._place)
         try:
-            return tokenise_corpus(location, fingerprint, self.tokenizer, tokens_folder(self._place))
+            return tokenise_corpus(
+                location,
+                fingerprint,
+                self.tokenizer,
+                tokens_folder(self._place),
+                documents=documents_path(self._place, fingerprint),
+            )
         except ForetasteError as error:
             return error
 
 
-def locate(corpus: CorpusSpec) -> CorpusLocation:
-    """Where the reader finds it."""
-    return CorpusLocation(uri=corpus.uri, text_field=corpus.text_field, fields=corpus.fields)
+def locate(corpus: CorpusSpec, place: ChildSpec) -> CorpusLocation:
+    """Where the reader finds it, and what it may read."""
+    return CorpusLocation(
+        uri=corpus.uri,
+        text_field=corpus.text_field,
+        fields=corpus.fields,
+        roots=place.corpus_roots,
+        cache=copies_folder(place),
+    )
 
 
 def set_key(part: ValidationSet, corpus: CorpusSpec) -> SetKey:
@@ -121,13 +199,17 @@ class Bench:
     def result(self, run: RunSpec, nats: Mapping[str, Float64Array]) -> SuiteResult:
         """Writes the losses of each document and sums them up; `nats` by `set_name`."""
         losses: dict[str, SetLosses] = {}
+        leaks = self.materials.leaks(run, self.spec)
         measured: dict[str, SetResult] = {}
         for part in self.spec.suite.sets:
             corpus = self.spec.corpora[part.corpus]
             held_out = self.materials.held_out(part, corpus)
             nats_D = nats[set_name(part, corpus)]
-            losses[part.name] = SetLosses(nats=nats_D, text_bytes=held_out.text_bytes, clusters=held_out.clusters)
-            measured[part.name] = _measure(nats_D, held_out, self.materials.bounds(run, part, corpus))
+            losses[part.name] = SetLosses(
+                nats=nats_D, text_bytes=held_out.text_bytes, clusters=held_out.clusters, keys=held_out.keys
+            )
+            bounds = self.materials.bounds(run, part, corpus)
+            measured[part.name] = _measure(nats_D, held_out, bounds, leaks[part.name])
         path = new_losses_path(self.place, run.id, self.spec.id)
         write_losses(path, losses)
         shares = self.spec.suite.shares()
@@ -139,7 +221,7 @@ class Bench:
         )
 
 
-def _measure(nats_D: Float64Array, held_out: ValidationTokens, bounds: NgramBounds) -> SetResult:
+def _measure(nats_D: Float64Array, held_out: ValidationTokens, bounds: NgramBounds, overlap: NgramOverlap) -> SetResult:
     tokens = sum(len(document) for document in held_out.tokens)
     text_bytes = int(held_out.text_bytes.sum())
     return SetResult(
@@ -150,4 +232,6 @@ def _measure(nats_D: Float64Array, held_out: ValidationTokens, bounds: NgramBoun
         documents=len(nats_D),
         unigram_nats=bounds.unigram_nats,
         bigram_nats=bounds.bigram_nats,
+        leaked_documents=overlap.leaked,
+        comparable_documents=overlap.comparable,
     )

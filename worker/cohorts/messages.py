@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from proxy.data.files import ANY_LOCAL_PATH
 from proxy.protocols import Protocol
 from proxy.recipes import Recipe
 from proxy.suites import Suite
@@ -67,15 +68,22 @@ class ChildSpec(Message):
     """What every child needs to know."""
 
     artifact_dir: Path
+    corpus_roots: tuple[str, ...] = ANY_LOCAL_PATH
     threads: int
     compile: bool
 
 
-class CohortSpec(ChildSpec):
+class ProtocolSpec(ChildSpec):
+    """What works under a protocol; `decontamination` is where its decontamination set lies, if it has one."""
+
+    protocol: Protocol
+    decontamination: CorpusSpec | None = None
+
+
+class CohortSpec(ProtocolSpec):
     """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used."""
 
     kind: Literal["cohort"] = "cohort"
-    protocol: Protocol
     suites: tuple[SuiteSpec, ...]
     runs: tuple[RunSpec, ...]
 
@@ -98,7 +106,7 @@ class TrainTokenizerSpec(ChildSpec):
     corpora: tuple[CorpusSpec, ...]
 
 
-class ScoreRunSpec(ChildSpec):
+class ScoreRunSpec(ProtocolSpec):
     """Score a stored checkpoint on another suite; `checkpoint` is relative to the artifact folder.
 
     The run says what it was trained on: the progress bounds are estimated on the same stream.
@@ -106,17 +114,27 @@ class ScoreRunSpec(ChildSpec):
 
     kind: Literal["score_run"] = "score_run"
     job: str
-    protocol: Protocol
     run: RunSpec
     suite: SuiteSpec
     checkpoint: str
 
 
-Spec = CohortSpec | RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec
+class TokeniseCorpusSpec(ChildSpec):
+    """Make the tokens of a registered corpus; `tokenizer` is its fingerprint."""
+
+    kind: Literal["tokenise_corpus"] = "tokenise_corpus"
+    job: str
+    corpus: CorpusSpec
+    tokenizer: str
+    text_bytes: int
+
+
+Spec = CohortSpec | RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec
 
 
 class SetResult(Message):
-    """One validation set of one run. `unigram_nats` and `bigram_nats` are its progress bounds, if computed."""
+    """One validation set of one run. `unigram_nats` and `bigram_nats` are its progress bounds, if computed. Of
+    `comparable_documents` (long enough to be told), `leaked_documents` are largely in the run's training stream."""
 
     bits_per_byte: float
     nats_per_token: float
@@ -125,6 +143,8 @@ class SetResult(Message):
     documents: int
     unigram_nats: float | None = None
     bigram_nats: float | None = None
+    leaked_documents: int | None = None
+    comparable_documents: int | None = None
 
     @property
     def progress(self) -> float | None:
@@ -132,6 +152,13 @@ class SetResult(Message):
         if self.unigram_nats is None or self.bigram_nats is None or self.unigram_nats <= self.bigram_nats:
             return None
         return (self.unigram_nats - self.nats_per_token) / (self.unigram_nats - self.bigram_nats)
+
+    @property
+    def leaked_share(self) -> float | None:
+        """None where nothing was compared."""
+        if self.leaked_documents is None or not self.comparable_documents:
+            return None
+        return self.leaked_documents / self.comparable_documents
 
 
 class SuiteResult(Message):
@@ -154,6 +181,9 @@ class SourceUse(Message):
     available_tokens: int
     drawn_tokens: int
     epochs: float
+    target_epochs: float | None = None
+    phase: int = 0
+    pointer: str = ""
 
 
 class Environment(Message):

@@ -17,6 +17,7 @@ from worker.cohorts.messages import (
     RunSpec,
     ScoreRunSpec,
     SuiteSpec,
+    TokeniseCorpusSpec,
     TrainTokenizerSpec,
 )
 from worker.corpora import find_corpus
@@ -25,7 +26,7 @@ from worker.settings import Settings
 from worker.store.models import Corpus, Evaluation, EvaluationRun, Job, Run, Suite
 from worker.store.states import State
 
-JobSpec = RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec
+JobSpec = RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec
 
 
 def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings) -> CohortSpec:
@@ -33,8 +34,7 @@ def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings)
     suites = {run.id: _suites_of(session, run.id) for run in runs}
     distinct = {suite.id: suite for part in suites.values() for suite in part}
     return CohortSpec(
-        **_common(settings),
-        protocol=ProtocolSpec.model_validate(runs[0].protocol.spec),
+        **_under(session, runs[0], settings),
         suites=tuple(_suite_spec(session, suite) for suite in distinct.values()),
         runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
     )
@@ -48,15 +48,26 @@ def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
         return RegisterCorpusSpec(**_common(settings), job=job.id, corpus=_corpus_spec(corpus))
     if kind is JobKind.TRAIN_TOKENIZER:
         return _tokenizer_spec(session, job, settings)
+    if kind is JobKind.TOKENISE_CORPUS:
+        return _tokenise_spec(session, job, settings)
     return _score_spec(session, job, settings)
 
 
 def _common(settings: Settings) -> dict[str, Any]:
     return {
         "artifact_dir": settings.artifact_dir,
+        "corpus_roots": settings.corpus_roots,
         "threads": settings.lane_threads,
         "compile": settings.compile,
     }
+
+
+def _under(session: Session, run: Run, settings: Settings) -> dict[str, Any]:
+    """The run's protocol, and where its decontamination set lies."""
+    protocol = ProtocolSpec.model_validate(run.protocol.spec)
+    held_out = protocol.decontamination_set
+    corpus = None if held_out is None else _corpus_spec(find_corpus(session, held_out.corpus))
+    return {**_common(settings), "protocol": protocol, "decontamination": corpus}
 
 
 def _tokenizer_spec(session: Session, job: Job, settings: Settings) -> TrainTokenizerSpec:
@@ -70,15 +81,25 @@ def _tokenizer_spec(session: Session, job: Job, settings: Settings) -> TrainToke
     )
 
 
+def _tokenise_spec(session: Session, job: Job, settings: Settings) -> TokeniseCorpusSpec:
+    corpus = find_corpus(session, job.payload["corpus"])
+    return TokeniseCorpusSpec(
+        **_common(settings),
+        job=job.id,
+        corpus=_corpus_spec(corpus),
+        tokenizer=job.payload["tokenizer"],
+        text_bytes=corpus.text_bytes or 0,
+    )
+
+
 def _score_spec(session: Session, job: Job, settings: Settings) -> ScoreRunSpec:
     run = session.get_one(Run, job.payload["run_id"])
     suite = session.get_one(Suite, job.payload["suite_id"])
     if run.checkpoint is None:
         raise NotFoundError(f"run {run.id} has no checkpoint to score")
     return ScoreRunSpec(
-        **_common(settings),
+        **_under(session, run, settings),
         job=job.id,
-        protocol=ProtocolSpec.model_validate(run.protocol.spec),
         run=_run_spec(session, run, [suite]),
         suite=_suite_spec(session, suite),
         checkpoint=run.checkpoint,

@@ -74,7 +74,7 @@ def train_runs(
     """One message for each run of the specification, as they end."""
     for run in spec.runs:
         say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
-    materials = Materials(spec, spec.protocol)
+    materials = Materials(spec)
     ready: dict[str, tuple[RunSpec, SamplingPlan]] = {}
     for run in spec.runs:
         problem = _prepare(run, spec, materials, ready)
@@ -189,6 +189,9 @@ def _result(plan: SamplingPlan, outcome: MemberOutcome, environment: Environment
                 available_tokens=use.available_tokens,
                 drawn_tokens=use.drawn_tokens,
                 epochs=use.epochs,
+                target_epochs=use.target_epochs,
+                phase=use.phase,
+                pointer=use.pointer,
             )
             for use in plan.report
         ],

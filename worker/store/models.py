@@ -110,7 +110,7 @@ class LeasedMixin:
 
 
 class Job(LeasedMixin, Base):
-    """Durable long work that is not training: `register_corpus`, `train_tokenizer`, `score_run`."""
+    """Durable long work that is not training: `register_corpus`, `train_tokenizer`, `score_run`, …: worker.jobs."""
 
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("job"))

@@ -51,19 +51,20 @@ def records(*words: str) -> list[Record]:
     return [{"text": word} for word in words]
 
 
-def store(documents: Sequence[Sequence[int]], fields: Sequence[Record] | None = None) -> TokenStore:
-    """A store whose tokens stand for themselves: a document's text is its token numbers."""
+def built(documents: Sequence[Sequence[int]], fields: Sequence[Record] | None = None) -> TableBuilder:
+    """The builder after these documents were read."""
     builder = TableBuilder()
     for index, tokens in enumerate(documents):
         text = " ".join(map(str, tokens))
         builder.add(Document(text=text, fields=dict(fields[index]) if fields else {}))
-    lengths = [len(tokens) for tokens in documents]
-    flat = [token for tokens in documents for token in tokens]
-    return TokenStore(
-        tokens=np.array(flat, dtype=np.uint16),
-        offsets=np.cumsum([0, *lengths], dtype=np.int64),
-        documents=builder.table(),
-    )
+    return builder
+
+
+def store(documents: Sequence[Sequence[int]], fields: Sequence[Record] | None = None) -> TokenStore:
+    """A store whose tokens stand for themselves: a document's text is its token numbers. Rows are in key order."""
+    builder = built(documents, fields)
+    in_order = [documents[place] for place in np.argsort(builder.reading_order())]
+    return TokenStore.in_memory(builder.table(), [np.array(tokens, dtype=np.uint16) for tokens in in_order])
 
 
 def numbered(first: int, documents: int, length: int = 4) -> list[list[int]]:
@@ -84,12 +85,13 @@ def split_stream(stream: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def held_out(documents: Sequence[Sequence[int]]) -> ValidationTokens:
-    """A validation set of these documents, each a cluster."""
-    made = store(documents)
+    """A validation set of these documents in this order, each a cluster."""
+    builder = built(documents)
+    table, rows = builder.table(), builder.reading_order()
     return ValidationTokens(
         name="held-out",
         tokens=tuple(np.array(tokens, dtype=np.uint16) for tokens in documents),
-        text_bytes=made.documents.text_bytes,
+        text_bytes=table.text_bytes[rows],
         clusters=np.arange(len(documents), dtype=np.int64),
-        keys=made.documents.key,
+        keys=table.key[rows],
     )

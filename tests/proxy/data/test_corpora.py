@@ -1,10 +1,14 @@
 """Reading corpora: every format gives the same documents, and every fault names its field and its place."""
 
+import base64
 import datetime
 import decimal
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
+from random import Random
 
 import pyarrow
 import pytest
@@ -13,7 +17,7 @@ from pyarrow import parquet
 
 from proxy.data.corpora import CorpusLocation, find_files, json_value, read_documents
 from proxy.data.documents import scan_corpus
-from proxy.errors import FieldProblem, InvalidInputError
+from proxy.errors import CorpusChangedError, FieldProblem, InvalidInputError
 from tests.proxy.data.material import FORMATS, lines, records, write
 
 
@@ -196,3 +200,58 @@ def test_field_values_become_what_json_can_say() -> None:
         "when": "2020-01-02T00:00:00+00:00",
         "rest": [{"price": "1.50", "raw": "ff"}],
     }
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("change", ["rewritten", "removed"])
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, suffix: str, change: str) -> None:
+    path = write(tmp_path, f"a.{suffix}", records(*map(str, range(5000))))
+    documents = read_documents(CorpusLocation(uri=str(path)))
+    next(documents)
+    if change == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(CorpusChangedError, match=f"{path.name} changed while it was read"):
+        list(documents)
+
+
+def test_a_later_file_that_changes_before_its_turn_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", records("one"))
+    later = write(tmp_path, "b.jsonl", records("two"))
+    documents = read_documents(CorpusLocation(uri=str(tmp_path)))
+    next(documents)
+    later.write_bytes(lines(records("two", "three")))
+    with pytest.raises(CorpusChangedError, match=r"b\.jsonl"):
+        list(documents)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl.zst", "parquet"])
+def test_a_document_of_a_hundred_megabytes_is_read_in_memory_of_its_own_size(tmp_path: Path, suffix: str) -> None:
+    size = 100_000_000
+    text = base64.encodebytes(Random(1).randbytes(size * 3 // 4)).decode()[:size]
+    path = write(tmp_path, f"a.{suffix}", records("before", text, "after"))
+    peak = subprocess.run(
+        [sys.executable, "-c", READ_AND_MEASURE, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    documents, text_bytes, memory = map(int, peak.split())
+    assert (documents, text_bytes) == (3, size + 11)
+    assert memory < 10 * size  # raw, decompressed, decoded, parsed, encoded, folded; a list of words alone is as much
+
+
+READ_AND_MEASURE = """
+import re, sys
+from proxy.data.corpora import CorpusLocation
+from proxy.data.documents import scan_corpus
+counts = scan_corpus(CorpusLocation(uri=sys.argv[1]))[1]
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())  # getrusage's peak may be the parent's
+print(counts.documents, counts.text_bytes, int(peak[1]) * 1024)
+"""
+
+
+def test_invalid_utf_8_anywhere_names_its_line_and_byte(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(lines(records("one", "two")) + b'{"text": "caf\xe9"}\n'))
+    problem = the_problem(CorpusLocation(uri=str(path)))
+    assert (problem.pointer, problem.value) == ("/uri", f"{path}:3")
+    assert problem.message == "is not UTF-8: invalid continuation byte at byte 13"

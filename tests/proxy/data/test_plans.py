@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from proxy.data.holdings import Holdings
 from proxy.data.plans import SamplingPlan, check_feasible, plan_stream, split_budget
 from proxy.data.tokens import TokenStore
 from proxy.errors import InvalidInputError
@@ -184,10 +185,9 @@ def refusals(made: Recipe, budget: int, stores: Mapping[str, TokenStore] = STORE
     """The plan's refusal, which is the feasibility check's."""
     with pytest.raises(InvalidInputError) as planned:
         plan(made, budget, 0, stores)
-    tables = {name: one.documents for name, one in stores.items()}
-    counts = {name: one.token_counts for name, one in stores.items()}
+    known = {name: Holdings(table=one.documents, token_counts=one.token_counts) for name, one in stores.items()}
     with pytest.raises(InvalidInputError) as checked:
-        check_feasible(made, tables, counts, budget)
+        check_feasible(made, known, budget)
     assert checked.value.problems == planned.value.problems
     return planned.value
 
@@ -263,7 +263,6 @@ def test_every_source_that_is_too_small_is_named_in_the_recipes_order() -> None:
 def test_without_token_counts_only_what_surely_fails_is_refused() -> None:
     table = STORES["a"].documents
     bound = int((table.text_bytes + 1).sum())
-    check_feasible(recipe(("a", 1)), {"a": table}, {"a": None}, bound)
-    check_feasible(recipe(("a", 1)), {"a": table}, {}, bound)
+    check_feasible(recipe(("a", 1)), {"a": Holdings(table=table)}, bound)
     with pytest.raises(InvalidInputError, match=f"needs {bound + 1:,} tokens"):
-        check_feasible(recipe(("a", 1)), {"a": table}, {"a": None}, bound + 1)
+        check_feasible(recipe(("a", 1)), {"a": Holdings(table=table)}, bound + 1)

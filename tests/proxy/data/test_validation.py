@@ -1,5 +1,7 @@
 """Scoring windows: every token once, with enough context, and no document beside another."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,16 +53,34 @@ def test_a_set_is_loaded_with_its_bytes_keys_and_one_cluster_a_document() -> Non
     made = store([[1, 2], [], [3]])
     tokens = load_validation(SET, made)
     assert tokens.name == "prose"
-    assert [one.tolist() for one in tokens.tokens] == [[1, 2], [3]]
-    assert tokens.text_bytes.tolist() == [3, 1]
+    assert sorted(one.tolist() for one in tokens.tokens) == [[1, 2], [3]]
+    assert tokens.text_bytes.tolist() == [len(" ".join(map(str, one))) for one in tokens.tokens]
     assert tokens.clusters.tolist() == [0, 1]
-    assert tokens.keys.tolist() == made.documents.key[[0, 2]].tolist()
+    assert tokens.keys.tolist() == made.documents.key[made.token_counts > 0].tolist()
+
+
+def test_documents_without_bytes_of_text_have_no_bits_per_byte() -> None:
+    made = store([[1], [2]])
+    bare = replace(made, load_table=lambda: replace(made.documents, text_bytes=np.zeros(2, dtype=np.int64)))
+    with pytest.raises(InvalidInputError, match=r"^/sets/1/corpus: was imported as tokens without their bytes"):
+        load_validation(SET, bare, 1)
 
 
 def test_clusters_follow_the_field_and_documents_without_a_value_stand_alone() -> None:
-    fields: list[Record] = [{"page": page} for page in ("x", None, "y", "x", None, 1, "1", ["x"])]
-    tokens = load_validation(CLUSTERED, store([[i + 1] for i in range(8)], fields))
-    assert tokens.clusters.tolist() == [0, 1, 2, 0, 3, 4, 5, 6]
+    pages = ["x", None, "y", "x", None, 1, "1", ["x"]]
+    fields: list[Record] = [{"page": page} for page in pages]
+    tokens = load_validation(CLUSTERED, store([[i] for i in range(8)], fields))
+    clusters = dict(zip([int(one[0]) for one in tokens.tokens], tokens.clusters.tolist(), strict=True))
+    assert clusters[0] == clusters[3]
+    assert sorted(set(clusters.values())) == list(range(7))
+
+
+def test_clusters_by_a_number_leave_documents_without_one_alone() -> None:
+    fields: list[Record] = [{"page": page} for page in (3, None, 0.5, 3, None)]
+    tokens = load_validation(CLUSTERED, store([[i] for i in range(5)], fields))
+    clusters = dict(zip([int(one[0]) for one in tokens.tokens], tokens.clusters.tolist(), strict=True))
+    assert clusters[0] == clusters[3]
+    assert sorted(set(clusters.values())) == list(range(4))
 
 
 @pytest.mark.parametrize(("index", "pointer"), [(2, "/sets/2/cluster_field"), (None, "/cluster_field")])

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import FieldProblem, InvalidInputError
 from worker import corpora
+from worker.settings import Settings
 from worker.store.models import Corpus, Job
 from worker.store.sessions import Sessions, session_scope
 
@@ -87,3 +88,32 @@ def test_an_empty_file_beside_others_is_no_fault(sessions: Sessions, tmp_path: P
     (tmp_path / "texts" / "b.jsonl").write_bytes(lines(3))
     with session_scope(sessions) as session:
         assert corpora.register_corpus(session, "both", str(tmp_path / "texts"))[1]
+
+
+@pytest.mark.parametrize("uri", ["../secret.jsonl", "link.jsonl", "*.jsonl", "s3://bucket/a.jsonl"])
+def test_a_corpus_outside_the_roots_is_refused_and_leaves_nothing(
+    sessions: Sessions, settings: Settings, tmp_path: Path, uri: str
+) -> None:
+    inside = tmp_path / "corpora"
+    inside.mkdir()
+    (tmp_path / "secret.jsonl").write_bytes(lines(3))
+    (inside / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    narrow = settings.model_copy(update={"corpus_roots": (str(inside),)})
+    place = uri if "://" in uri else str(inside / uri)
+    with session_scope(sessions) as session:
+        with pytest.raises(InvalidInputError, match="lies outside of what may be read") as refused:
+            corpora.register_corpus(session, "wrong", place, settings=narrow)
+        assert count(session) == 0
+    assert refused.value.problems[0].pointer == "/uri"
+
+
+def test_unchanged_files_are_not_opened_again(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "known.jsonl"
+    path.write_bytes(lines(10))
+    with session_scope(sessions) as session:
+        corpora.register_corpus(session, "known", str(path))
+    monkeypatch.setattr(corpora, "read_file", lambda *_: pytest.fail("a file was opened"))
+    with session_scope(sessions) as session:
+        assert not corpora.register_corpus(session, "known", str(path))[1]

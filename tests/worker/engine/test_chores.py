@@ -68,6 +68,18 @@ def test_a_corpus_that_cannot_be_read_fails_with_the_reason(
     assert not (settings.artifact_dir / "documents").exists()
 
 
+def test_a_corpus_moved_out_of_the_roots_after_it_was_asked_for_is_not_read(
+    sessions: Sessions, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "inside").mkdir()
+    outside = write_corpus(tmp_path / "web.jsonl", 3, 0)
+    (tmp_path / "inside" / "web.jsonl").symlink_to(outside)
+    narrow = settings.model_copy(update={"corpus_roots": (str(tmp_path / "inside"),)})
+    corpus = register(sessions, narrow, tmp_path / "inside" / "web.jsonl")
+    assert corpus.state is State.FAILED
+    assert "lies outside of what may be read" in (corpus.error or "")
+
+
 def test_a_job_whose_children_die_fails_after_its_attempts(
     sessions: Sessions, settings: Settings, tmp_path: Path
 ) -> None:

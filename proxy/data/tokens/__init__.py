@@ -1,0 +1,29 @@
+"""Tokenised corpora: made once a (corpus, tokenizer) pair, in shards, under `<folder>/<corpus>/<tokenizer>/`.
+
+A shard is three files that appear whole or not at all (`shards`); the manifest, written last, makes them a store
+(`building`); rows are in the order of the documents' keys (`index`), so that nothing depends on the names or the order
+of files. `TokenStore` maps the files and reads what is sampled, no more (`store`, `streams`). Tokens that another tool
+made come in by `importing`.
+"""
+
+from proxy.data.tokens.building import tokenise_corpus, tokenise_shard
+from proxy.data.tokens.importing import ImportedTokens, import_tokens
+from proxy.data.tokens.shards import Shard
+from proxy.data.tokens.spans import Span, plan_spans
+from proxy.data.tokens.store import TokenStore, load_token_counts, open_tokens, verify_tokens
+from proxy.data.tokens.streams import gather_stream
+
+__all__ = [
+    "ImportedTokens",
+    "Shard",
+    "Span",
+    "TokenStore",
+    "gather_stream",
+    "import_tokens",
+    "load_token_counts",
+    "open_tokens",
+    "plan_spans",
+    "tokenise_corpus",
+    "tokenise_shard",
+    "verify_tokens",
+]

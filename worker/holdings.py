@@ -1,0 +1,67 @@
+"""What the service knows of a recipe's corpora without reading them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from proxy.data.columns import TextColumn, open_column
+from proxy.data.decontamination import contaminated, overlap_name
+from proxy.data.fields import BoolArray
+from proxy.data.holdings import Holdings
+from proxy.data.needs import columns_needed
+from proxy.data.tokens import open_tokens
+from proxy.protocols import Protocol as ProtocolSpec
+from proxy.recipes import Recipe as RecipeSpec
+from worker.artifacts import documents_folder, tokens_folder
+from worker.corpora import find_corpus, load_documents
+from worker.settings import Settings
+from worker.store.models import Corpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """By corpus reference: the row, what is held of it, and the columns that nobody has computed yet. `undecided` are
+    those whose overlap with the decontamination set nobody has computed."""
+
+    corpora: Mapping[str, Corpus]
+    holdings: Mapping[str, Holdings]
+    lacking: Mapping[str, tuple[TextColumn, ...]]
+    undecided: frozenset[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every step of the recipe can be applied."""
+        return not (self.undecided or any(self.lacking.values()))
+
+
+def known_holdings(
+    session: Session, settings: Settings, recipe: RecipeSpec, protocol: ProtocolSpec | None = None
+) -> Known:
+    """Tables of all corpora, token counts where the protocol's tokenizer was used on them, and the columns that are
+    there."""
+    needed = columns_needed(recipe)
+    corpora = {reference: find_corpus(session, reference) for reference in recipe.corpora()}
+    holdings, lacking = {}, {}
+    for reference, corpus in corpora.items():
+        content = str(corpus.fingerprint)
+        store = None if protocol is None else open_tokens(tokens_folder(settings), content, protocol.tokenizer)
+        wanted = needed.get(reference, [])
+        columns = {one.name: open_column(documents_folder(settings), content, one.name) for one in wanted}
+        holdings[reference] = Holdings(
+            table=load_documents(settings, corpus),
+            token_counts=None if store is None else store.token_counts,
+            columns={name: column for name, column in columns.items() if column is not None},
+            contaminated=_contaminated(settings, content, protocol),
+        )
+        lacking[reference] = tuple(column for column in wanted if columns[column.name] is None)
+    needs_overlap = protocol is not None and protocol.decontamination_set is not None and recipe.decontaminate
+    undecided = frozenset(name for name, held in holdings.items() if needs_overlap and held.contaminated is None)
+    return Known(corpora=corpora, holdings=holdings, lacking=lacking, undecided=undecided)
+
+
+def _contaminated(settings: Settings, content: str, protocol: ProtocolSpec | None) -> BoolArray | None:
+    if protocol is None or protocol.decontamination_set is None:
+        return None
+    column = open_column(documents_folder(settings), content, overlap_name(protocol.decontamination_set))
+    return None if column is None else contaminated(protocol.decontamination_set, column)
