@@ -31,6 +31,7 @@ errors = make_console(stderr=True)
 
 UrlOption = Annotated[str | None, typer.Option("--url", help="Address of the service.", envvar="FORETASTE_URL")]
 KeyOption = Annotated[str | None, typer.Option("--key", help="API key.", envvar="FORETASTE_API_KEY")]
+SpecArgument = Annotated[Path, typer.Argument(help="YAML or JSON.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the resource as JSON.")]
 
 

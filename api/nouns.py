@@ -10,6 +10,7 @@ from api.client import Resource
 from api.connection import (
     JsonOption,
     KeyOption,
+    SpecArgument,
     UrlOption,
     connect,
     console,
@@ -17,8 +18,8 @@ from api.connection import (
     read_bytes,
     read_structured,
     read_text,
-    recipe_body,
 )
+from api.recipes.commands import recipe
 from proxy.data.files import is_url
 
 IMPORT_SECONDS = 600
@@ -27,7 +28,6 @@ corpus = typer.Typer(no_args_is_help=True, help="Registered sources of documents
 tokenizer = typer.Typer(no_args_is_help=True, help="Tokenizers: trained here, or your own.")
 suite = typer.Typer(no_args_is_help=True, help="Held-out sets: the objective of a ranking.")
 protocol = typer.Typer(no_args_is_help=True, help="How proxies are trained.")
-recipe = typer.Typer(no_args_is_help=True, help="Training mixtures.")
 reference = typer.Typer(no_args_is_help=True, help="Large-scale results to compare with.")
 schedule = typer.Typer(no_args_is_help=True, help="Rules that re-evaluate recipes.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -42,8 +42,6 @@ NOUNS = {
     "schedule": schedule,
     "key": key,
 }
-
-SpecArgument = Annotated[Path, typer.Argument(help="YAML or JSON.")]
 
 
 @corpus.command("add")
@@ -141,20 +139,6 @@ def _add_version(path: str, file: Path, url: str | None, key: str | None) -> Non
     with connect(url, key) as client:
         row = client.post(path, read_structured(file))
     console.print(f"{row['name']}@{row['version']}, fingerprint {row['fingerprint']}")
-
-
-@recipe.command("check")
-def check_recipe(
-    file: SpecArgument,
-    protocol: Annotated[str | None, typer.Option(help="Check that it fits this protocol's budget.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Check for leaks into this suite.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-) -> None:
-    """Check a recipe without training anything."""
-    with connect(url, key) as client:
-        query = {name: value for name, value in (("protocol", protocol), ("suite", suite)) if value}
-        print_json(client.request("POST", "/v1/recipes:validate", params=query, **recipe_body(file)).json())
 
 
 @reference.command("add")

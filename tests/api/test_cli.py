@@ -99,7 +99,13 @@ def test_a_table_of_results_is_imported_and_its_faults_are_shown(run: Run, tmp_p
 
 def test_a_recipe_is_checked_submitted_and_watched(run: Run, ranked: Service, tmp_path: Path) -> None:
     file = spec(tmp_path / "even.yaml", RECIPE)
-    assert json.loads(good(run("recipe", "check", file, "--suite", "held-out")))["leaks"] == 0
+    assert json.loads(good(run("recipe", "check", file, "--suite", "held-out", "--json")))["leaks"] == 0
+    shown = good(run("recipe", "check", file, "--protocol", "tiny"))
+    assert "One run: 128 tokens" in shown
+    assert "web (/sources/0)" in shown
+    assert "sources/code" in good(run("recipe", "diff", "even", "only-web"))
+    assert "The same content." in good(run("recipe", "diff", "even", "even"))
+    assert json.loads(good(run("recipe", "diff", "even", "only-web", "--json")))["a"]["name"] == "even"
     options = ("--protocol", "tiny", "--suite", "held-out")
     assert "is finished" in good(run("submit", file, *options))
     assert json.loads(good(run("submit", file, *options, "--json", "--no-watch")))["state"] == "finished"
