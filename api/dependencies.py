@@ -128,6 +128,15 @@ async def structured_body(request: Request) -> Any:
         raise MalformedBodyError(error.problems) from error
 
 
+async def plain_body(request: Request) -> bytes:
+    """The body of another system's file, unparsed: JSON, YAML, or text that is one of them."""
+    media_type = request.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
+    known = (*MEDIA_TYPES, "text/plain")
+    if media_type not in known:
+        raise UnsupportedMediaTypeError(f"content type {media_type!r} is not read; send one of {', '.join(known)}")
+    return await _read_body(request, LARGEST_BODY_BYTES)
+
+
 async def table_body(request: Request) -> bytes:
     """The body of a CSV table, unread."""
     media_type = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
@@ -161,3 +170,4 @@ Writing = Annotated[Transaction, Depends(writing, scope="function")]
 Key = Annotated[ApiKey, Depends(api_key)]
 Body = Annotated[Any, Depends(structured_body)]
 TableBody = Annotated[bytes, Depends(table_body)]
+PlainBody = Annotated[bytes, Depends(plain_body)]

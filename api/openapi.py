@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from api.errors import MEDIA_TYPE, Problem
 
 BODY_TYPES = ("application/json", "application/yaml")
+FILE_TYPES = (*BODY_TYPES, "text/yaml", "text/plain")
 REFERENCE = "#/components/schemas/{model}"
 
 Schema = dict[str, Any]
@@ -28,6 +29,12 @@ def takes_table(columns: str) -> Schema:
     """`openapi_extra` of an endpoint whose body is a CSV table with these columns."""
     schema = {"type": "string", "description": f"UTF-8, comma-separated, with a header. {columns}"}
     return {"requestBody": {"required": True, "content": {"text/csv": {"schema": schema}}}}
+
+
+def takes_file(what: str) -> Schema:
+    """`openapi_extra` of an endpoint whose body is a file in another system's format."""
+    schema = {"description": what}
+    return {"requestBody": {"required": True, "content": {name: {"schema": dict(schema)} for name in FILE_TYPES}}}
 
 
 def install(app: FastAPI) -> None:

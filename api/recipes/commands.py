@@ -10,8 +10,10 @@ from rich.text import Text
 
 from api.connection import JsonOption, KeyOption, SpecArgument, UrlOption, connect, console, print_json, recipe_body
 from api.dashboard import formats
+from api.recipes.import_command import import_recipe_file
 
 recipe = typer.Typer(no_args_is_help=True, help="Training mixtures.")
+recipe.command("import")(import_recipe_file)
 
 Body = Mapping[str, Any]
 

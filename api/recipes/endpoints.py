@@ -5,9 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from api.dependencies import Body, Key, Reading, SettingsOf, Writing
-from api.openapi import takes
+from api.openapi import takes, takes_file
 from api.pagination import Cursor, Limit, Page, paginate
+from api.recipes.imports import Imported, ImportOut, show_import
 from api.recipes.schemas import DiffOut, RecipeOut, ValidationOut, show
+from proxy.importers import FORMATS
 from proxy.recipes import Recipe
 from worker import recipes
 from worker.parsing import validate
@@ -36,6 +38,16 @@ def check(
     """Checks a recipe without storing it; with a protocol its budget too, with a suite its leaks."""
     report = recipes.validate_recipe(session, settings, validate(Recipe, body), protocol, suite)
     return ValidationOut.model_validate(report)
+
+
+@router.post("/recipes:import", openapi_extra=takes_file(f"A recipe file of another system: {', '.join(FORMATS)}."))
+def import_file(key: Key, report: Imported, writing: Writing, register: bool = False) -> ImportOut:
+    """Recipes of another system's file and where each of its fields went; `register` stores them, all or none."""
+    rows = [
+        recipes.store_recipe(writing.session, spec, f"/recipes/{index}")[0]
+        for index, spec in enumerate(report.recipes if register else ())
+    ]
+    return show_import(report, [show(row) for row in rows])
 
 
 @router.get("/recipes")
