@@ -10,7 +10,7 @@ KEEP ?=
 CORPORA ?=
 REFERENCES ?=
 
-.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-training lock clean
 
 install: $(VENV)/.installed
 
@@ -57,6 +57,11 @@ bench-lanes: install
 # results (regmix_pile_cc.csv, dclm_core_v1.csv); without it the figures on them are left out.
 bench-ranking: install
 	$(BIN)/python -m tests.benchmarks.ranking $(REFERENCES)
+
+# What training promises: var/bench/training.json and docs/benchmarks/training.md. PEERS is a folder with clones of nanoGPT;
+# without it our own figures are measured.
+bench-training: install
+	$(BIN)/python -m tests.benchmarks.training $(PEERS)
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt
