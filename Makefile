@@ -10,7 +10,7 @@ KEEP ?=
 CORPORA ?=
 REFERENCES ?=
 
-.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-training lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training lock clean
 
 install: $(VENV)/.installed
 
@@ -62,6 +62,11 @@ bench-ranking: install
 # without it our own figures are measured.
 bench-training: install
 	$(BIN)/python -m tests.benchmarks.training $(PEERS)
+
+# What the data plane promises: var/bench/data.json and docs/benchmarks/data.md, in about ten minutes. CORPORA is a folder
+# of real text, a corpus a file; without it the text of the Python installation stands in.
+bench-data: install
+	$(BIN)/python -m tests.benchmarks.data $(CORPORA)
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt

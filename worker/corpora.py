@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from proxy.data.corpora import CorpusLocation, find_files, read_documents, read_file
 from proxy.data.documents import DocumentTable, has_table
 from proxy.data.files import is_url
+from proxy.data.scans import was_read
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
-from worker.artifacts import copies_folder, documents_path
+from worker.artifacts import copies_folder, documents_folder, documents_path
 from worker.jobs import JobKind
 from worker.lookup import find_or_add, split_version, unknown
 from worker.settings import Settings
@@ -37,7 +38,7 @@ def register_corpus(
 ) -> tuple[Corpus, bool]:
     """The corpus and True if it is new. InvalidInputError for what can be seen at once: nothing that may be read, an
     unknown type, a file whose beginning cannot be read or lacks the text field, a fault in the first
-    `LOOK_CHARACTERS`. Files that are registered already are not opened."""
+    `LOOK_CHARACTERS`. Files that were read before, under whatever name, are not opened."""
     location = _location(uri, text_field, fields, settings)
     identity = _file_identity(location)
 
@@ -60,7 +61,8 @@ def register_corpus(
 
     if (known := find()) is not None:
         return known, False
-    _look_inside(location)
+    if settings is None or not was_read(location, documents_folder(settings)):
+        _look_inside(location)
     return find_or_add(session, find, make)
 
 

@@ -21,18 +21,19 @@ from worker.store.models import Corpus
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """By corpus reference: the row, what is held of it, and the columns that nobody has computed yet. `undecided` are
-    those whose overlap with the decontamination set nobody has computed."""
+    """By corpus reference: the row, what is held of it, the columns that the recipe reads, and whether nobody has
+    computed some of them yet. `undecided` are those whose overlap with the decontamination set nobody has computed."""
 
     corpora: Mapping[str, Corpus]
     holdings: Mapping[str, Holdings]
-    lacking: Mapping[str, tuple[TextColumn, ...]]
+    needed: Mapping[str, tuple[TextColumn, ...]]
+    lacking: frozenset[str]
     undecided: frozenset[str]
 
     @property
     def is_complete(self) -> bool:
         """True if every step of the recipe can be applied."""
-        return not (self.undecided or any(self.lacking.values()))
+        return not (self.undecided or self.lacking)
 
 
 def known_holdings(
@@ -42,7 +43,7 @@ def known_holdings(
     there."""
     needed = columns_needed(recipe)
     corpora = {reference: find_corpus(session, reference) for reference in recipe.corpora()}
-    holdings, lacking = {}, {}
+    holdings, lacking = {}, set()
     for reference, corpus in corpora.items():
         content = str(corpus.fingerprint)
         store = None if protocol is None else open_tokens(tokens_folder(settings), content, protocol.tokenizer)
@@ -54,10 +55,17 @@ def known_holdings(
             columns={name: column for name, column in columns.items() if column is not None},
             contaminated=_contaminated(settings, content, protocol),
         )
-        lacking[reference] = tuple(column for column in wanted if columns[column.name] is None)
+        if any(column is None for column in columns.values()):
+            lacking.add(reference)
     needs_overlap = protocol is not None and protocol.decontamination_set is not None and recipe.decontaminate
     undecided = frozenset(name for name, held in holdings.items() if needs_overlap and held.contaminated is None)
-    return Known(corpora=corpora, holdings=holdings, lacking=lacking, undecided=undecided)
+    return Known(
+        corpora=corpora,
+        holdings=holdings,
+        needed={reference: tuple(needed.get(reference, ())) for reference in corpora},
+        lacking=frozenset(lacking),
+        undecided=undecided,
+    )
 
 
 def _contaminated(settings: Settings, content: str, protocol: ProtocolSpec | None) -> BoolArray | None:

@@ -1,6 +1,7 @@
 """Finding rows by what people call them, and making rows that two requests may want at once."""
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError, NotFoundError
 
 Row = TypeVar("Row")
+VERSION = re.compile(r"[0-9]{1,9}")  # what every database's integer holds
 MOST_TRIES = 10  # each lost race means that somebody else's row was made
 
 
@@ -23,9 +25,9 @@ def unknown(pointer: str, reference: str, noun: str, names: Iterable[str]) -> In
 
 
 def split_version(reference: str) -> tuple[str, int | None]:
-    """`name@3` as ("name", 3); a reference without a number after @ as it is."""
+    """`name@3` as ("name", 3); a reference without a number after @, or one that no row could have, as it is."""
     name, _, version = reference.rpartition("@")
-    if name and version.isdigit():
+    if name and VERSION.fullmatch(version):
         return name, int(version)
     return reference, None
 

@@ -4,7 +4,6 @@ Exact where the columns that its steps read and the tokens are there; else estim
 marked so.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from statistics import median
@@ -15,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.data.columns import TextColumn
-from proxy.data.corpora import CorpusLocation
 from proxy.data.holdings import Holdings
 from proxy.data.plans import SourceReport, report_sources
 from proxy.data.samples import ColumnSample, sample_columns
@@ -67,29 +65,23 @@ def _estimated(settings: Settings, known: Known, tokenizer: Tokenizer | None) ->
     incomplete = [
         name
         for name, held in known.holdings.items()
-        if known.lacking[name] or (tokenizer is not None and held.token_counts is None)
+        if name in known.lacking or (tokenizer is not None and held.token_counts is None)
     ]
     most = max(SAMPLE_BYTES // max(len(incomplete), 1), LEAST_SAMPLE_BYTES)
     return {
-        name: _sampled(location_of(settings, known.corpora[name]), held, known.lacking[name], tokenizer, most)
-        if name in incomplete
-        else held
+        name: _sampled(settings, known, name, tokenizer, most) if name in incomplete else held
         for name, held in known.holdings.items()
     }
 
 
-def _sampled(
-    location: CorpusLocation,
-    held: Holdings,
-    lacking: Sequence[TextColumn],
-    tokenizer: Tokenizer | None,
-    most_bytes: int,
-) -> Holdings:
-    wanted = list(lacking)
+def _sampled(settings: Settings, known: Known, name: str, tokenizer: Tokenizer | None, most_bytes: int) -> Holdings:
+    """Where one column is lacking, all that the recipe reads are: a sample's rows are not those of the table."""
+    location, held = location_of(settings, known.corpora[name]), known.holdings[name]
+    wanted = list(known.needed[name]) if name in known.lacking else []
     if tokenizer is not None and held.token_counts is None:
         wanted.append(TextColumn(name=TOKENS, dtype=np.int64, compute=partial(_count_tokens, tokenizer)))
     sample = sample_columns(location, wanted, most_bytes)
-    if lacking:
+    if name in known.lacking:
         return _of_sample(held, sample)
     tokens_a_byte = float(sample[TOKENS].sum()) / max(sample.text_bytes, 1)
     counts = np.rint(held.table.text_bytes * tokens_a_byte).astype(np.int64)

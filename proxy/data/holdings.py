@@ -35,11 +35,12 @@ class Holdings:
         whole = len(self.table) if self.documents is None else self.documents
         return round(documents * whole / max(len(self.table), 1))
 
-    @property
-    def cost(self) -> Int64Array:
-        """Tokens of each document and the end of text before it, int64[D]."""
+    def cost(self, rows: Int64Array) -> Int64Array:
+        """Tokens of some documents, each with the end of text before it, int64[K]."""
         counts = self.table.text_bytes if self.token_counts is None else self.token_counts
-        return np.asarray(counts, dtype=np.int64) + 1
+        cost_K = np.asarray(counts, dtype=np.int64)[rows]
+        cost_K += 1
+        return cost_K
 
     def statistic(self, name: str) -> Float64Array:
         """A statistic of every text, float64[D]."""

@@ -35,6 +35,11 @@ def scan_once(location: CorpusLocation, folder: Path, progress: Progress | None 
     return counts
 
 
+def was_read(location: CorpusLocation, folder: Path) -> bool:
+    """Whether these files, unchanged since, were read to their end once; opens none of them."""
+    return _known(folder, _identity(location, [_state_of(file) for file in find_files(location)])) is not None
+
+
 def _scan(location: CorpusLocation, folder: Path, progress: Progress | None) -> CorpusCounts:
     table, counts = scan_corpus(location, progress)
     table.save(folder / counts.fingerprint)

@@ -13,7 +13,7 @@ import numpy as np
 
 from proxy.data.documents import Int64Array
 from proxy.data.fields import BoolArray, Float64Array
-from proxy.data.hashing import SUBSET, mix, unit_interval
+from proxy.data.hashing import SUBSET, UInt64Array, mix, unit_interval
 from proxy.data.heuristics import find_heuristic
 from proxy.data.holdings import Holdings
 from proxy.data.near_duplicate_groups import StackedSignatures, survivors
@@ -134,9 +134,20 @@ def between_quantiles(
 ) -> BoolArray:
     """Rows whose rank by (measure, key) lies in [low, high) of all K, bool[K]: neighbouring quantiles never share."""
     values_K = holdings.values(measure, rows, pointer)
-    order = np.argsort(values_K, kind="stable")  # rows ascend by key, so ties do too
-    chosen_K = np.zeros(len(rows), dtype=bool)
-    chosen_K[order[_share_of(len(rows), low) : _share_of(len(rows), high)]] = True
+    from_low_K = _from_rank(values_K, _share_of(len(rows), low))
+    return from_low_K & ~_from_rank(values_K, _share_of(len(rows), high))
+
+
+def _from_rank(values_K: Float64Array, rank: int) -> BoolArray:
+    """Those whose rank is at least that, bool[K]; rows ascend by key, so of equal values the later rank higher. Finds
+    one value instead of sorting all: a tenth of the time, half of the memory."""
+    if rank in (0, len(values_K)):
+        return np.full(len(values_K), rank == 0)
+    threshold = np.partition(values_K, rank)[rank]
+    chosen_K: BoolArray = values_K >= threshold
+    below = len(values_K) - int(np.count_nonzero(chosen_K))
+    if below < rank:
+        chosen_K[np.flatnonzero(values_K == threshold)[: rank - below]] = False
     return chosen_K
 
 
@@ -148,16 +159,43 @@ def _share_of(count: int, share: float) -> int:
 def unique(dedup: str | NearDedup, parts: Sequence[tuple[Holdings, Int64Array]]) -> BoolArray:
     """One document of each group of duplicates over all parts, bool[rows of all parts]: that of the smallest key, and
     of equal keys that of the first part."""
-    key_K = np.concatenate([holdings.table.key[rows] for holdings, rows in parts])
     if isinstance(dedup, NearDedup):
         settings = near_settings(dedup)
         stacked = StackedSignatures([(holdings.columns[settings.column_name], rows) for holdings, rows in parts])
-        return survivors(stacked, key_K, settings)
+        return survivors(stacked, np.concatenate([holdings.table.key[rows] for holdings, rows in parts]), settings)
     text_key_K = np.concatenate([holdings.table.text_key[rows] for holdings, rows in parts])
-    order = np.arange(len(key_K)) if len(parts) == 1 else np.argsort(key_K, kind="stable")
-    is_first_K = np.zeros(len(key_K), dtype=bool)
-    is_first_K[order[np.unique(text_key_K[order], return_index=True)[1]]] = True
+    shared = _places_of_duplicates(text_key_K)
+    key_S = _keys_at(shared, parts)
+    order = np.lexsort((key_S, text_key_K[shared]))  # stable: of equal keys the first part's comes first
+    shared = shared[order]
+    is_first_K = np.ones(len(text_key_K), dtype=bool)
+    is_first_K[shared[1:][text_key_K[shared[1:]] == text_key_K[shared[:-1]]]] = False
     return is_first_K
+
+
+def _places_of_duplicates(text_key_K: UInt64Array) -> Int64Array:
+    """Places whose text another place has too, int64[S]. Sorting values alone is quick and small; the places of the few
+    that occur twice are looked for afterwards."""
+    sorted_K = np.sort(text_key_K)
+    twice = sorted_K[1:][sorted_K[1:] == sorted_K[:-1]]
+    del sorted_K
+    places = [np.empty(0, dtype=np.int64)]
+    if len(twice):
+        for begin in range(0, len(text_key_K), ROWS_AT_ONCE):
+            block = text_key_K[begin : begin + ROWS_AT_ONCE]
+            at = np.minimum(np.searchsorted(twice, block), len(twice) - 1)
+            places.append(begin + np.flatnonzero(twice[at] == block))
+    return np.concatenate(places)
+
+
+def _keys_at(places: Int64Array, parts: Sequence[tuple[Holdings, Int64Array]]) -> UInt64Array:
+    """Keys of ascending places in all parts' rows one after the other."""
+    ends = np.cumsum([len(rows) for _, rows in parts])
+    found = [np.empty(0, dtype=np.uint64)]
+    for (holdings, rows), end in zip(parts, ends, strict=True):
+        first, last = np.searchsorted(places, [end - len(rows), end])
+        found.append(holdings.table.key[rows[places[first:last] - (end - len(rows))]])
+    return np.concatenate(found)
 
 
 def near_settings(dedup: NearDedup) -> NearDuplicates:

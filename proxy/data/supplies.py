@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from proxy.data.documents import Int64Array
 from proxy.data.fields import BoolArray
@@ -22,11 +23,13 @@ from proxy.fingerprints import fingerprint
 from proxy.recipes import Mixture, Recipe, Source
 from proxy.recipes.sources import MOST_EPOCHS
 
+Int16Array = npt.NDArray[np.int16]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supply:
     """One source of one phase: what it owes (`quota`), which rows it keeps, what each costs and how many copies of
-    each an epoch holds, int64[K]. `share` is of the phase, which has `phase_share` of the budget."""
+    each an epoch holds, [K]. `share` is of the phase, which has `phase_share` of the budget."""
 
     phase: int
     pointer: str
@@ -34,7 +37,7 @@ class Supply:
     holdings: Holdings
     selection: Selection
     cost_K: Int64Array
-    copies_K: Int64Array
+    copies_K: Int16Array
     share: float = 0.0
     phase_share: float = 1.0
     quota: int = 0
@@ -108,7 +111,7 @@ def _kept(
 
 def _supply(phase: int, pointer: str, source: Source, holdings: Holdings, selection: Selection) -> Supply:
     rows = selection.rows
-    copies_K = np.ones(len(rows), dtype=np.int64)
+    copies_K = np.ones(len(rows), dtype=np.int16)  # MOST_EPOCHS fits
     if (repeat := source.repeat) is not None:
         copies_K[between_quantiles(repeat, repeat.low, repeat.high, holdings, rows, f"{pointer}/repeat")] = repeat.times
     return Supply(
@@ -117,7 +120,7 @@ def _supply(phase: int, pointer: str, source: Source, holdings: Holdings, select
         source=source,
         holdings=holdings,
         selection=selection,
-        cost_K=holdings.cost[rows],
+        cost_K=holdings.cost(rows),
         copies_K=copies_K,
     )
 

@@ -1,6 +1,12 @@
 """Recipes over HTTP, as JSON and as YAML."""
 
+import pytest
+
+from proxy.data.columns import ensure_columns
+from proxy.data.needs import statistic_column
 from tests.api.service import PROTOCOL, RECIPE, SUITE, Service, pointers_of, problem_of
+from worker.artifacts import documents_folder
+from worker.corpora import find_corpus, location_of
 
 YAML = b"""
 name: even
@@ -153,3 +159,23 @@ def test_contaminated_documents_are_not_trained_on(service: Service) -> None:
     assert pointers_of(service.post("/v1/protocols", wrong)) == ["/decontamination/corpus"]
     short = {**PROTOCOL, "name": "wrong", "decontamination": {"corpus": "code", "words": 1}}
     assert pointers_of(service.post("/v1/protocols", short)) == ["/decontamination/words"]
+
+
+@pytest.mark.parametrize("version", ["0", "2", "99999999999999999999", "9" * 5000, "²", "-1", ""])
+def test_a_revision_that_no_corpus_has_is_named(service: Service, version: str) -> None:
+    body = {"name": "r", "sources": [{"corpus": f"web@{version}", "weight": 1}]}
+    for path in ("/v1/recipes", "/v1/recipes:validate"):
+        assert pointers_of(service.post(path, body)) == ["/sources/0/corpus"]
+
+
+def test_a_check_estimates_where_only_some_columns_are_known(service: Service) -> None:
+    with service.sessions() as session:
+        corpus = find_corpus(session, "web")
+        location, content = location_of(service.settings, corpus), str(corpus.fingerprint)
+    ensure_columns(location, content, documents_folder(service.settings), [statistic_column("words")])
+    names = ("words", "mean_word_length")
+    filters = [{"kind": "statistic", "statistic": name, "minimum": 1} for name in names]
+    body = {"name": "r", "sources": [{"corpus": "web", "weight": 1, "filters": filters}]}
+    (source,) = service.post("/v1/recipes:validate", body).json()["sources"]
+    assert list(source["removed"]) == [f"filters/{index} {name}" for index, name in enumerate(names)]
+    assert source["kept_documents"] == 60

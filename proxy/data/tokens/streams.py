@@ -1,11 +1,14 @@
 """Streams out of stores: the beginnings of many documents, copied with index arithmetic, no loop a document.
 
 Pieces are taken shard by shard in the order of their place on disk, in chunks of a bounded number of tokens: each page
-that holds a sampled token is read once, no other is touched, and the arrays of positions stay small.
+that holds a sampled token is read once, no other is touched, and the arrays of positions stay small. Left alone, the
+system reads and maps 16 pages or more around each one; of a shard that is sampled thinly it is told not to, and pages
+are given back after each chunk (they stay in the system's cache).
 """
 
+import mmap
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.data.tokens.store import TokenStore
 
 CHUNK_TOKENS = 1 << 18  # positions of a chunk fit a core's cache
+THIN = 1 / 8  # of a shard's tokens: below it, what the system reads ahead is mostly not wanted
 
 
 def copy_pieces(
@@ -31,15 +35,20 @@ def copy_pieces(
     order = order[lengths[order] > 0]
     starts, lengths, at = starts[order], lengths[order], at[order]
     shards = np.searchsorted(bases, starts, side="right") - 1
+    is_thin = int(lengths.sum()) < THIN * int(bases[-1])
     for first, last in _chunks(shards, lengths):
         shard = int(shards[first])
+        tokens = open_shard(shard)
+        mapping = _mapping_of(tokens)
+        _advise(mapping, "MADV_RANDOM" if is_thin else "MADV_NORMAL")
         part = slice(first, last)
         if last - first == 1:
             begin, count, place = int(starts[first] - bases[shard]), int(lengths[first]), int(at[first])
-            out[place : place + count] = open_shard(shard)[begin : begin + count]
-            continue
-        source = _positions(starts[part] - bases[shard], lengths[part])
-        out[_positions(at[part], lengths[part])] = open_shard(shard)[source]
+            out[place : place + count] = tokens[begin : begin + count]
+        else:
+            source = _positions(starts[part] - bases[shard], lengths[part])
+            out[_positions(at[part], lengths[part])] = tokens[source]
+        _advise(mapping, "MADV_DONTNEED")
 
 
 def gather_stream(
@@ -54,6 +63,20 @@ def gather_stream(
         store.gather(row_P[mine], length_P[mine], end_of_text, out=out, at=at[mine])
     out[-1] = end_of_text
     return out
+
+
+def _mapping_of(tokens: TokenArray) -> mmap.mmap | None:
+    """The mapped file under an array; None for one in memory."""
+    base: Any = tokens
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _advise(mapping: mmap.mmap | None, advice: str) -> None:
+    """Where the system takes advice."""
+    if mapping is not None and hasattr(mmap, advice):
+        mapping.madvise(getattr(mmap, advice))
 
 
 def _chunks(shards: Int64Array, lengths: Int64Array) -> Iterator[tuple[int, int]]:

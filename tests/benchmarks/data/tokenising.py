@@ -17,23 +17,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from api.demo.corpora import write_corpora
 from proxy.data.corpora import CorpusLocation, read_documents
 from proxy.data.documents import DocumentTable, scan_corpus
 from proxy.data.tokenizers import Tokenizer, train_tokenizer
 from proxy.data.tokens import TokenStore, tokenise_corpus
 from proxy.data.tokens.index import write_index
 from proxy.data.tokens.shards import ShardWriter, shard_name
+from tests.benchmarks.data.text import as_much_as, locations_in, sampled
+from tests.benchmarks.figures import Row, at_least, at_most, in_own_process
 
-Row = dict[str, Any]
-
-ROUNDS = 7
+ROUNDS = 5
 VOCABULARY = 4096
-SAMPLE_EVERY = 10
 SMALL_SHARD_BYTES = 1 << 21
 NANO_TOKENS_A_SECOND = 60_000  # what a nano proxy consumes here
 MANY_DOCUMENTS, TOKENS_A_DOCUMENT = 10_000_000, 12
@@ -47,19 +44,19 @@ def tokenising_figures(corpus_paths: Sequence[Path]) -> list[Row]:
     """All figures of this file; an empty list of corpora is the demo's."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        locations = _locations(corpus_paths, place / "corpora")
-        tokenizer = Tokenizer.from_json(train_tokenizer(_sample(locations), VOCABULARY))
+        locations = list(as_much_as(locations_in(corpus_paths, place / "corpora")))
+        tokenizer = Tokenizer.from_json(train_tokenizer(sampled(locations), VOCABULARY))
         rows = _speed(locations, tokenizer, place)
         rows += _resuming(locations[0], tokenizer, place / "killed")
-    _, _, index_mebibytes = _in_own_process(index_many)
-    seconds, tokens, mebibytes = _in_own_process(gather_from_many)
+    _, _, index_mebibytes = in_own_process(index_many)
+    seconds, tokens, mebibytes = in_own_process(gather_from_many)
     speedup = tokens / seconds / NANO_TOKENS_A_SECOND
     shape = f"{GATHERED_TOKENS:,} tokens out of {MANY_DOCUMENTS:,} documents"
     return [
         *rows,
-        _at_least(f"gathering {shape}: tokens/s ÷ the nano proxy's {NANO_TOKENS_A_SECOND:,}", speedup, LEAST_SPEEDUP),
-        _at_most(f"gathering {shape}: MiB, mapped files included", mebibytes, MOST_MEBIBYTES),
-        _at_most(f"indexing {MANY_DOCUMENTS:,} documents: MiB", index_mebibytes, MOST_MEBIBYTES),
+        at_least(f"gathering {shape}: tokens/s ÷ the nano proxy's {NANO_TOKENS_A_SECOND:,}", speedup, LEAST_SPEEDUP),
+        at_most(f"gathering {shape}: MiB, mapped files included", mebibytes, MOST_MEBIBYTES),
+        at_most(f"indexing {MANY_DOCUMENTS:,} documents: MiB", index_mebibytes, MOST_MEBIBYTES),
     ]
 
 
@@ -75,9 +72,9 @@ def _speed(locations: Sequence[CorpusLocation], tokenizer: Tokenizer, place: Pat
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     words = f"{megabytes:.0f} MB, {len(os.sched_getaffinity(0))} cores, best of {ROUNDS}"
     return [
-        _at_least(f"tokenising ÷ bare library, {words}", best_bare[0] / best_ours[0], LEAST_RATIO),
-        _at_least("the same in processor time", best_bare[1] / best_ours[1], LEAST_RATIO),
-        _at_most("opening and checking tokens ÷ making them", best_again[0] / best_ours[0], MOST_REOPENED),
+        at_least(f"tokenising ÷ bare library, {words}", best_bare[0] / best_ours[0], LEAST_RATIO),
+        at_least("the same in processor time", best_bare[1] / best_ours[1], LEAST_RATIO),
+        at_most("opening and checking tokens ÷ making them", best_again[0] / best_ours[0], MOST_REOPENED),
     ]
 
 
@@ -113,7 +110,7 @@ def _resuming(location: CorpusLocation, tokenizer: Tokenizer, folder: Path) -> l
     )
     assert progress[-1] == counts.text_bytes
     most = 0.5 + 2 * SMALL_SHARD_BYTES / counts.text_bytes
-    return [_at_most("documents tokenised again after a kill half-way ÷ all", 1 - kept / counts.documents, most)]
+    return [at_most("documents tokenised again after a kill half-way ÷ all", 1 - kept / counts.documents, most)]
 
 
 def _tokenise_and_die(
@@ -183,35 +180,11 @@ def _no_table() -> DocumentTable:
     raise AssertionError("gathering needs no table")
 
 
-def _locations(paths: Sequence[Path], folder: Path) -> list[CorpusLocation]:
-    if paths:
-        return [CorpusLocation(uri=str(path)) for path in paths]
-    return [CorpusLocation(uri=str(corpus.path)) for corpus in write_corpora(folder)]
-
-
-def _sample(locations: Iterable[CorpusLocation]) -> list[str]:
-    texts = (document.text for location in locations for document in read_documents(location))
-    return [text for index, text in enumerate(texts) if index % SAMPLE_EVERY == 0]
-
-
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds on the wall and of the processor."""
     began, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - began, time.process_time() - processor
-
-
-def _in_own_process(work: Callable[[], tuple[float, int, float]]) -> tuple[float, int, float]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work)
-
-
-def _at_least(figure: str, value: float, least: float) -> Row:
-    return {"figure": figure, "value": value, "must": f"at least {least:g}", "holds": value >= least}
-
-
-def _at_most(figure: str, value: float, most: float) -> Row:
-    return {"figure": figure, "value": value, "must": f"at most {most:g}", "holds": value <= most}
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ from proxy.ranking.uncertainty import (
     noise_of_digest,
     spread_of_differences,
 )
-
-Row = dict[str, object]
+from tests.benchmarks.figures import Row, at_least, at_most
 
 LEAST_COVERAGE = 0.93
 SHAPES = [(recipes, seeds) for recipes in (6, 12, 23) for seeds in (2, 3, 5)]
@@ -158,16 +157,6 @@ def covers_agreement(n: int, rho: float, truths: tuple[float, ...], rng: np.rand
         found[f"{figure}_low"] <= truth <= found[f"{figure}_high"]
         for figure, truth in zip(FIGURES, truths, strict=True)
     ]
-
-
-def at_least(figure: str, value: float, least: float) -> Row:
-    """A row of the table."""
-    return {"figure": figure, "value": round(value, 4), "must": f"at least {least:.4g}", "holds": value >= least}
-
-
-def at_most(figure: str, value: float, most: float) -> Row:
-    """A row of the table."""
-    return {"figure": figure, "value": round(value, 4), "must": f"at most {most:.4g}", "holds": value <= most}
 
 
 if __name__ == "__main__":

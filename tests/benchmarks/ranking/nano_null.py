@@ -19,7 +19,7 @@ from proxy.ranking.evidence import Evidence, RecipeEvidence, SetEvidence
 from proxy.ranking.ranks import resolve_pairs
 from proxy.ranking.uncertainty import measure_noise, probabilities_of_being_better, spread_of_differences
 from proxy.suites import Suite
-from tests.benchmarks.ranking.coverage import Row
+from tests.benchmarks.figures import Row
 from worker import corpora, protocols, suites, tokenizers
 from worker.artifacts import read_losses, stored_path
 from worker.engine import work_until_idle

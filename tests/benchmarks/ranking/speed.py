@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from proxy.ranking.evidence import Evidence, Float64Array, RecipeDigest, RecipeEvidence, SetEvidence
 from proxy.ranking.ranks import rank_recipes
-from tests.benchmarks.ranking.coverage import Row, at_most
+from tests.benchmarks.figures import Row, at_most
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
 from worker.digests import DigestStore, digest_key, digests_path, write_digests
 from worker.leaderboards import results_of, update_leaderboards

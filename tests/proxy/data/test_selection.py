@@ -1,5 +1,7 @@
 """Selections and leaks: what a source keeps depends on content, not on reading order."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -7,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.data import selection
 from proxy.data.corpora import Document
 from proxy.data.documents import DocumentTable, TableBuilder
+from proxy.data.fields import NumberColumn
 from proxy.data.holdings import Holdings
 from proxy.data.leaks import find_overlap
 from proxy.data.selection import select
-from proxy.recipes import LengthFilter, Source
+from proxy.recipes import LengthFilter, Measure, Source
 from tests.proxy.data.material import few
 
 
@@ -94,3 +98,40 @@ def test_selection_rows_are_ascending() -> None:
     words = [str(number % 50) for number in range(200)]
     rows = select(Source(corpus="c", weight=1, dedup="exact", subset=0.7), Holdings(table=table_of(*words))).rows
     assert (np.diff(rows) > 0).all()
+
+
+@few
+@given(st.data(), st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=3))
+def test_of_duplicates_over_sources_the_smallest_key_stays(data: st.DataObject, texts: list[list[int]]) -> None:
+    parts, expected = [], []
+    for words in texts:
+        keys = sorted(data.draw(st.lists(st.integers(0, 40), min_size=len(words), max_size=len(words), unique=True)))
+        key_D, text_key_D = np.array(keys, dtype=np.uint64), np.array(words, dtype=np.uint64)
+        sizes = np.ones(len(words), dtype=np.int64)
+        table = DocumentTable(key=key_D, text_key=text_key_D, characters=sizes, text_bytes=sizes)
+        kept = [row for row in range(len(words)) if data.draw(st.booleans())]
+        parts.append((Holdings(table=table), np.array(kept, dtype=np.int64)))
+    everything = [
+        (int(held.table.text_key[row]), int(held.table.key[row]), number)
+        for number, (held, rows) in enumerate(parts)
+        for row in rows.tolist()
+    ]
+    for text, key, number in everything:
+        expected.append((key, number) == min(one[1:] for one in everything if one[0] == text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "ROWS_AT_ONCE", 3)
+        assert selection.unique("exact", parts).tolist() == expected
+
+
+@few
+@given(st.lists(st.sampled_from([-1.5, -0.0, 0, 0.0, 2, 7]), max_size=20), st.floats(0, 0.99), st.floats(0.01, 1))
+def test_a_quantile_is_a_slice_of_the_stable_order(values: list[float], low: float, share: float) -> None:
+    high = min(low + share, 1.0)
+    sizes = np.ones(len(values), dtype=np.int64)
+    column = NumberColumn(name="q", number_D=np.array(values, dtype=np.float64))
+    keys = np.arange(len(values), dtype=np.uint64)
+    table = DocumentTable(key=keys, text_key=keys, characters=sizes, text_bytes=sizes, fields={"q": column})
+    rows = np.arange(len(values))
+    chosen = selection.between_quantiles(Measure(field="q"), low, high, Holdings(table=table), rows, "")
+    first, last = (math.floor(len(values) * Fraction(str(edge))) for edge in (low, high))
+    assert np.flatnonzero(chosen).tolist() == sorted(np.argsort(values, kind="stable")[first:last].tolist())

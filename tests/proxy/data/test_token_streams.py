@@ -92,3 +92,24 @@ def test_no_more_shards_than_the_limit_are_open_and_all_are_read(
         fresh.gather(rows, fresh.token_counts + 1, END), sharded.gather(rows, sharded.token_counts + 1, END)
     )
     assert fresh.open_shard.cache_info().currsize == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is mapped")
+def test_what_was_read_stays_in_memory_no_longer_than_its_chunk(tmp_path: Path) -> None:
+    path, documents, length = tmp_path / "tokens", 2000, 4096
+    np.arange(documents * length, dtype=np.uint16).tofile(path)
+    flat = np.memmap(path, np.uint16, "r").view(np.ndarray)
+    starts = np.arange(documents, dtype=np.int64) * length
+    lengths = np.full(documents, 5)
+    out = np.empty(documents * 5, dtype=np.uint16)
+    streams.copy_pieces(lambda _: flat, np.array([0, len(flat)]), starts, lengths, np.arange(documents) * 5, out)
+    assert out.reshape(-1, 5).tolist() == [[(start + i) % (1 << 16) for i in range(5)] for start in starts.tolist()]
+    resident = [line.split()[1] for line in _map_of(path) if line.startswith("Rss:")]
+    assert [int(kilobytes) for kilobytes in resident] == [0]
+
+
+def _map_of(path: Path) -> list[str]:
+    """What the system says of a mapped file."""
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    first = next(index for index, line in enumerate(lines) if line.endswith(str(path)))
+    return lines[first : first + 5]
