@@ -2,11 +2,9 @@
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
-from api.client import Resource
 from api.connection import (
     JsonOption,
     KeyOption,
@@ -19,12 +17,11 @@ from api.connection import (
     read_structured,
     read_text,
 )
+from api.corpora.commands import corpus, job, require_finished
 from api.recipes.commands import recipe
-from proxy.data.files import is_url
 
 IMPORT_SECONDS = 600
 
-corpus = typer.Typer(no_args_is_help=True, help="Registered sources of documents.")
 tokenizer = typer.Typer(no_args_is_help=True, help="Tokenizers: trained here, or your own.")
 suite = typer.Typer(no_args_is_help=True, help="Held-out sets: the objective of a ranking.")
 protocol = typer.Typer(no_args_is_help=True, help="How proxies are trained.")
@@ -38,50 +35,11 @@ NOUNS = {
     "suite": suite,
     "protocol": protocol,
     "recipe": recipe,
+    "job": job,
     "reference": reference,
     "schedule": schedule,
     "key": key,
 }
-
-
-@corpus.command("add")
-def add_corpus(
-    name: str,
-    uri: Annotated[str, typer.Argument(help="File, folder, glob or URL: .jsonl, .jsonl.gz, .jsonl.zst, .parquet")],
-    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
-    field: Annotated[list[str] | None, typer.Option(help="Another field to keep; repeatable.")] = None,
-    url: UrlOption = None,
-    key: KeyOption = None,
-) -> None:
-    """Register a corpus and wait until it is counted."""
-    with connect(url, key) as client:
-        place = uri if is_url(uri) else str(Path(uri).absolute())
-        body = {"name": name, "uri": place, "text_field": text_field, "fields": field or []}
-        row = client.wait(f"/v1/corpora/{client.post('/v1/corpora', body)['id']}")
-    console.print(f"{row['name']}@{row['revision']}: {row['documents']:,} documents, fingerprint {row['fingerprint']}")
-
-
-@corpus.command("tokenise")
-def tokenise_corpus(
-    name: str,
-    tokenizer: Annotated[str, typer.Argument(help="Name, fingerprint or id.")],
-    url: UrlOption = None,
-    key: KeyOption = None,
-) -> None:
-    """Make a corpus's tokens ahead of the first training, and watch it."""
-    with connect(url, key) as client, console.status("waiting for a worker") as status:
-        job = client.post(f"/v1/corpora/{quote(name, safe='')}:tokenise", {"tokenizer": tokenizer})
-
-        def show(row: Resource) -> None:
-            if (now := row["progress"]).get("documents") is not None:
-                left = "" if now["seconds_left"] is None else f", {now['seconds_left']:,} s left"
-                status.update(f"{now['documents']:,} documents, {now['megabytes_a_second']:.1f} MB/s{left}")
-
-        done = client.wait(f"/v1/jobs/{job['id']}", seen=show)
-    if done["state"] != "finished":
-        console.print(f"{name}: {done['state']}")
-        raise typer.Exit(1)
-    console.print(f"{name}: {done['result']['documents']:,} documents, {done['result']['tokens']:,} tokens")
 
 
 @tokenizer.command("train")
@@ -98,6 +56,7 @@ def train_tokenizer(
         training = {"vocabulary": vocabulary, "corpora": corpora, "sample_bytes": sample_bytes}
         made = client.post("/v1/tokenizers", {"name": name, "train": training})
         row = client.wait(f"/v1/tokenizers/{made['id']}")
+    require_finished(row)
     console.print(f"{row['name']}: vocabulary {row['vocabulary']:,}, fingerprint {row['fingerprint']}")
 
 

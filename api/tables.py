@@ -38,7 +38,10 @@ def _survival(body: Body) -> list[str]:
     standing, moved = body.get("standing"), body.get("moved") or {}
     notes = [] if standing is None or standing["status"] == "valid" else [formats.standing(standing)]
     names = {entry["recipe"]["id"]: entry["recipe"]["name"] for entry in body["entries"]}
-    return notes + [f"{names[recipe]}: {', '.join(words)}" for recipe, words in moved.items()]
+    retired = body.get("retired") or {"suite": [], "recipes": {}}
+    notes += [f"The suite: {words}" for words in retired["suite"]]
+    said = [*moved.items(), *retired["recipes"].items()]
+    return notes + [f"{names[recipe]}: {', '.join(words)}" for recipe, words in said]
 
 
 def _table(title: str, notes: Sequence[str]) -> Table:

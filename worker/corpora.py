@@ -46,7 +46,7 @@ def register_corpus(
         newest = _newest(session, name)
         is_same = (
             newest is not None
-            and newest.state != State.FAILED
+            and newest.state not in (State.FAILED, State.CANCELLED)
             and (newest.uri, newest.text_field, list(newest.fields)) == (uri, text_field, list(fields))
             and session.get_one(Job, newest.job_id).payload["files"] == identity
         )
@@ -60,6 +60,8 @@ def register_corpus(
         return Corpus(name=name, revision=revision, uri=uri, text_field=text_field, fields=list(fields), job_id=job.id)
 
     if (known := find()) is not None:
+        if known.retired_at is not None:
+            raise InvalidInputError.at("/uri", uri, f"{retirement_words(known)}; it is not registered again")
         return known, False
     if settings is None or not was_read(location, documents_folder(settings)):
         _look_inside(location)
@@ -116,11 +118,37 @@ def _newest(session: Session, name: str, state: State | None = None) -> Corpus |
     return session.scalars(query if state is None else query.where(Corpus.state == state)).first()
 
 
-def find_corpus(session: Session, reference: str, pointer: str = "/corpus") -> Corpus:
+def find_corpus(session: Session, reference: str, pointer: str = "/corpus", *, allows_retired: bool = False) -> Corpus:
     """A counted corpus by name (newest revision), name@revision, fingerprint or id.
 
-    InvalidInputError at `pointer` if there is none; ConflictError while it is still being read, or if reading failed.
+    InvalidInputError at `pointer` if there is none, or if all that there were are retired; ConflictError while it is
+    still being read, or if reading failed.
     """
+    found = find_revisions(session, reference, pointer)
+    counted = [row for row in found if row.state == State.FINISHED]
+    live = next((row for row in counted if row.retired_at is None), None)
+    if live is not None:
+        return live
+    if counted and allows_retired:
+        return counted[0]
+    gone = next((row for row in found if row.retired_at is not None), None)
+    if gone is not None:
+        raise InvalidInputError.at(pointer, reference, retirement_words(gone))
+    reason = f": {found[0].error}" if found[0].error else ""
+    raise ConflictError(f"corpus {reference} is not usable yet, its registration is {found[0].state}{reason}")
+
+
+def find_text(session: Session, reference: str, pointer: str = "/corpus") -> Corpus:
+    """As `find_corpus`, for what reads text. InvalidInputError at `pointer` for one that was imported as tokens."""
+    row = find_corpus(session, reference, pointer)
+    if row.tokenizer is not None:
+        raise InvalidInputError.at(pointer, reference, "was imported as tokens; its text is not there")
+    return row
+
+
+def find_revisions(session: Session, reference: str, pointer: str = "/corpus") -> Sequence[Corpus]:
+    """Every registration that a name, name@revision, fingerprint or id means, newest first, whatever its state.
+    InvalidInputError at `pointer` if there is none."""
     name, revision = split_version(reference)
     query = select(Corpus).where(or_(Corpus.name == name, Corpus.fingerprint == reference, Corpus.id == reference))
     if revision is not None:
@@ -128,11 +156,13 @@ def find_corpus(session: Session, reference: str, pointer: str = "/corpus") -> C
     found = session.scalars(query.order_by(Corpus.created_at.desc(), Corpus.revision.desc())).all()
     if not found:
         raise unknown(pointer, reference, "corpus", session.scalars(select(Corpus.name)))
-    counted = next((row for row in found if row.state == State.FINISHED), None)
-    if counted is None:
-        reason = f": {found[0].error}" if found[0].error else ""
-        raise ConflictError(f"corpus {reference} is not usable yet, its registration is {found[0].state}{reason}")
-    return counted
+    return found
+
+
+def retirement_words(row: Corpus) -> str:
+    """When and why a retired corpus went."""
+    assert row.retired_at is not None
+    return f"corpus {row.name}@{row.revision} was retired on {row.retired_at:%-d %B %Y}: {row.retired_reason}"
 
 
 def get_corpus(session: Session, corpus_id: str) -> Corpus:

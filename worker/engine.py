@@ -4,14 +4,17 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from sqlalchemy.orm import Session
+
 from proxy.errors import ForetasteError
 from worker import jobs, runs
 from worker.cohorts.endings import begin_job, settle_failed_job
-from worker.cohorts.messages import CohortSpec
-from worker.cohorts.specs import JobSpec, build_cohort_spec, build_job_spec
+from worker.cohorts.messages import CohortSpec, JobSpec
+from worker.cohorts.specs import build_cohort_spec, build_job_spec
 from worker.cohorts.supervisor import supervise
 from worker.cohorts.work import CohortWork, JobWork, conclude
 from worker.leases import Claim, claim_of, new_owner
+from worker.retirements import retired_of
 from worker.settings import Settings
 from worker.stopping import is_stopping, stopping_on_sigterm
 from worker.store.models import Job, Run
@@ -84,20 +87,35 @@ def _work_on_cohort(
     sessions: Sessions, settings: Settings, claims: list[Claim], is_told_to_stop: Callable[[], bool]
 ) -> None:
     spec = _cohort_spec(sessions, settings, claims)
+    taken = frozenset() if spec is None else frozenset(run.id for run in spec.runs)
+    if len(taken) < len(claims):
+        conclude(sessions, settings, [claim.id for claim in claims if claim.id not in taken])
     if spec is None:
-        conclude(sessions, settings, [claim.id for claim in claims])
         return
+    claims = [claim for claim in claims if claim.id in taken]
     logger.info("cohort of %d runs of %s", len(claims), spec.protocol.name)
     supervise(CohortWork(spec, claims, sessions, settings), settings, is_told_to_stop)
 
 
 def _cohort_spec(sessions: Sessions, settings: Settings, claims: list[Claim]) -> CohortSpec | None:
-    """None if a row that the runs speak of has gone; they have failed then."""
+    """Without the runs that cannot be trained; None if there are no others. They have failed then."""
     with session_scope(sessions) as session:
-        rows = [session.get_one(Run, claim.id) for claim in claims]
+        usable = [claim for claim in claims if _is_usable(session, claim)]
+        if not usable:
+            return None
+        rows = [session.get_one(Run, claim.id) for claim in usable]
         try:
             return build_cohort_spec(session, rows, settings)
         except ForetasteError as error:
-            for claim in claims:
+            for claim in usable:
                 runs.finish_run(session, claim, runs.Outcome(state=State.FAILED, error=str(error)))
             return None
+
+
+def _is_usable(session: Session, claim: Claim) -> bool:
+    """False for a run of a corpus that was retired while it was submitted: it fails alone."""
+    run = session.get_one(Run, claim.id)
+    words = retired_of(session, run.recipe.corpora.values())
+    if words:
+        runs.finish_run(session, claim, runs.Outcome(state=State.FAILED, error="; ".join(words)))
+    return not words

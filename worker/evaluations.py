@@ -16,11 +16,12 @@ from worker.lookup import find_or_add
 from worker.parsing import pointing_into
 from worker.protocols import find_protocol
 from worker.recipes import recipe_of
+from worker.retirements import require_live, retirement_problems
 from worker.scorings import has_failed_scoring, queue_scorings, unscored_runs
 from worker.settings import Settings
-from worker.store.models import Evaluation, EvaluationRun, Run, RunScore, Suite, utc_now
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Recipe, Run, RunScore, Suite, utc_now
 from worker.store.states import State
-from worker.submissions import check_budget, check_leaks
+from worker.submissions import check_budget, check_leaks, check_tokenizers
 from worker.suites import find_suite
 
 MOST_SEEDS = 100
@@ -61,10 +62,6 @@ def submit_evaluation(
 
     if (known := find()) is not None:
         return _revived(session, settings, known), False
-    recipe_spec = RecipeSpec.model_validate(recipe.spec)
-    with pointing_into("/recipe"):
-        check_budget(session, settings, recipe_spec, ProtocolSpec.model_validate(protocol.spec))
-        check_leaks(session, settings, recipe_spec, suite)
 
     def make() -> Evaluation:
         return Evaluation(
@@ -78,6 +75,7 @@ def submit_evaluation(
             request_key=key,
         )
 
+    _check_possible(session, settings, request, rates, recipe, protocol, suite)
     evaluation, is_new = find_or_add(session, find, make)
     if is_new:
         for run in _needed_runs(session, evaluation):
@@ -88,6 +86,43 @@ def submit_evaluation(
         if concludes:
             _conclude(session, settings, [evaluation])
     return evaluation, is_new
+
+
+def _check_possible(  # noqa: PLR0913 - all that a submission is made of
+    session: Session,
+    settings: Settings,
+    request: Request,
+    rates: Sequence[float],
+    recipe: Recipe,
+    protocol: Protocol,
+    suite: Suite,
+) -> None:
+    """Refuses what cannot be trained or scored. What needs a retired corpus is accepted only where every run is there
+    and scored, so that nothing is to be done."""
+    if problems := retirement_problems(session, recipe, protocol, suite):
+        wanted = {
+            _run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
+            for rate in rates
+            for seed in range(request.seeds)
+        }
+        if not _are_measured(session, wanted, suite):
+            require_live(problems)
+        return
+    recipe_spec, protocol_spec = RecipeSpec.model_validate(recipe.spec), ProtocolSpec.model_validate(protocol.spec)
+    check_tokenizers(session, protocol_spec, suite)
+    with pointing_into("/recipe"):
+        check_budget(session, settings, recipe_spec, protocol_spec)
+        check_leaks(session, settings, recipe_spec, suite)
+
+
+def _are_measured(session: Session, contents: set[str], suite: Suite) -> bool:
+    """True if all these runs have ended for good, and those that finished are scored on the suite."""
+    runs = session.scalars(select(Run).where(Run.fingerprint.in_(contents))).all()
+    return len(runs) == len(contents) and all(
+        run.state == State.STOPPED
+        or (run.state == State.FINISHED and session.get(RunScore, (run.id, suite.id)) is not None)
+        for run in runs
+    )
 
 
 def _check_numbers(request: Request) -> None:
@@ -131,14 +166,7 @@ def _lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
 
 def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, seed: int, sweep: str | None) -> Run:
     protocol, recipe = evaluation.protocol, evaluation.recipe
-    content = fingerprint_run(
-        recipe_fingerprint=recipe.fingerprint,
-        protocol=ProtocolSpec.model_validate(protocol.spec),
-        learning_rate=rate,
-        seed=seed,
-        replicate=evaluation.replicate,
-        early_stopping=sweep is not None,
-    )
+    content = _run_content(recipe, protocol, rate, seed, evaluation.replicate, is_sweep=sweep is not None)
 
     def find() -> Run | None:
         return session.scalars(select(Run).where(Run.fingerprint == content)).first()
@@ -156,6 +184,17 @@ def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, see
         )
 
     return find_or_add(session, find, make)[0]
+
+
+def _run_content(recipe: Recipe, protocol: Protocol, rate: float, seed: int, replicate: int, *, is_sweep: bool) -> str:
+    return fingerprint_run(
+        recipe_fingerprint=recipe.fingerprint,
+        protocol=ProtocolSpec.model_validate(protocol.spec),
+        learning_rate=rate,
+        seed=seed,
+        replicate=replicate,
+        early_stopping=is_sweep,
+    )
 
 
 def _is_worth_another_try(run: Run) -> bool:
@@ -178,6 +217,8 @@ def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Ev
     runs = [run for run in _lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
     if evaluation.state != State.CANCELLED and not runs and not unscored_runs(session, evaluation):
         return evaluation
+    if runs or unscored_runs(session, evaluation):
+        require_live(retirement_problems(session, evaluation.recipe, evaluation.protocol, evaluation.suite))
     evaluation.state, evaluation.finished_at = State.QUEUED, None
     for run in runs:
         _requeue(run)

@@ -10,6 +10,7 @@ from proxy.data.decontamination import contaminated, overlap_name
 from proxy.data.fields import BoolArray
 from proxy.data.holdings import Holdings
 from proxy.data.needs import columns_needed
+from proxy.data.textless import require_supported
 from proxy.data.tokens import open_tokens
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
@@ -17,6 +18,7 @@ from worker.artifacts import documents_folder, tokens_folder
 from worker.corpora import find_corpus, load_documents
 from worker.settings import Settings
 from worker.store.models import Corpus
+from worker.token_imports import textless_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,19 @@ def known_holdings(
     session: Session, settings: Settings, recipe: RecipeSpec, protocol: ProtocolSpec | None = None
 ) -> Known:
     """Tables of all corpora, token counts where the protocol's tokenizer was used on them, and the columns that are
-    there."""
-    needed = columns_needed(recipe)
+    there. InvalidInputError names what the recipe asks of the text of a corpus that came in as tokens."""
     corpora = {reference: find_corpus(session, reference) for reference in recipe.corpora()}
+    textless = textless_of(session, list(corpora.items()))
+    is_decontaminated = protocol is not None and protocol.decontamination_set is not None
+    require_supported(
+        recipe, textless, None if protocol is None else protocol.tokenizer, is_decontaminated=is_decontaminated
+    )
+    needed = columns_needed(recipe)
     holdings, lacking = {}, set()
     for reference, corpus in corpora.items():
         content = str(corpus.fingerprint)
-        store = None if protocol is None else open_tokens(tokens_folder(settings), content, protocol.tokenizer)
+        tokenizer = corpus.tokenizer or (None if protocol is None else protocol.tokenizer)
+        store = None if tokenizer is None else open_tokens(tokens_folder(settings), content, tokenizer)
         wanted = needed.get(reference, [])
         columns = {one.name: open_column(documents_folder(settings), content, one.name) for one in wanted}
         holdings[reference] = Holdings(

@@ -23,12 +23,20 @@ class JobKind(StrEnum):
     TRAIN_TOKENIZER = "train_tokenizer"
     SCORE_RUN = "score_run"
     TOKENISE_CORPUS = "tokenise_corpus"
+    TOKENISE_SPAN = "tokenise_span"
+    IMPORT_TOKENS = "import_tokens"
 
 
 def claim_job(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> Job | None:
-    """The oldest waiting job that this worker's devices can do, now this owner's; None if there is none."""
+    """The oldest waiting job that this worker's devices can do, now this owner's; None if there is none. Parts of a
+    larger one come last: there may be thousands, and others wait for what is short."""
     now = now or utc_now()
-    oldest = select(Job).where(claimable_jobs(settings, now)).order_by(Job.created_at, Job.id).limit(1)
+    oldest = (
+        select(Job)
+        .where(claimable_jobs(settings, now))
+        .order_by(Job.parent_id.is_not(None), Job.created_at, Job.id)
+        .limit(1)
+    )
     job = session.scalars(oldest.with_for_update(skip_locked=True)).first()
     if job is not None:
         leases.take(job, owner, settings, now)

@@ -337,12 +337,18 @@ def read_leaderboard(session: Session, protocol: str | None = None, suite: str |
 
 
 def _survival(session: Session, row: Leaderboard) -> dict[str, Any]:
-    """How the snapshot stands today: its own standing, and the recipes whose corpora have moved on."""
+    """How the snapshot stands today: its own standing, the recipes whose corpora have moved on, and what of it is
+    retired. A retired corpus says nothing against a score that was measured before."""
+    from worker.retirements import retired_sets, retired_sources
     from worker.survival import moved_sources, standing_of_ranking
 
     protocol, suite = session.get_one(Protocol, row.protocol_id), session.get_one(Suite, row.suite_id)
     recipes = [entry["recipe"]["id"] for entry in row.body["entries"]]
-    return {"standing": standing_of_ranking(session, protocol, suite), "moved": moved_sources(session, recipes)}
+    return {
+        "standing": standing_of_ranking(session, protocol, suite),
+        "moved": moved_sources(session, recipes),
+        "retired": {"suite": retired_sets(session, suite), "recipes": retired_sources(session, recipes)},
+    }
 
 
 def list_rankings(session: Session) -> list[tuple[Protocol, Suite]]:

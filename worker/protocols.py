@@ -10,7 +10,7 @@ from proxy import NUMERICS_VERSION
 from proxy.errors import InvalidInputError
 from proxy.protocols import Anchor, fingerprint_protocol
 from proxy.protocols import Protocol as ProtocolSpec
-from worker.corpora import find_corpus
+from worker.corpora import find_text
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.store.models import Protocol, Suite
 from worker.tokenizers import find_tokenizer
@@ -36,7 +36,7 @@ def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool
         )
     spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
     if (decontamination := spec.decontamination_set) is not None:
-        corpus = find_corpus(session, decontamination.corpus, "/decontamination/corpus")
+        corpus = find_text(session, decontamination.corpus, "/decontamination/corpus")
         resolved = decontamination.model_copy(update={"corpus": corpus.fingerprint})
         spec = spec.model_copy(update={"decontamination": resolved})
     content = fingerprint_protocol(spec)

@@ -30,25 +30,31 @@ def parse_recipe(body: bytes | str | dict[str, Any], media: Media = "json", pref
 
 
 def store_recipe(session: Session, spec: RecipeSpec, prefix: str = "") -> tuple[Recipe, bool]:
-    """The row of this content and True if it is new. The same content under another name is the row that is there."""
-    corpora = resolve_corpora(session, spec, prefix)
+    """The row of this content and True if it is new. The same content under another name is the row that is there,
+    also where a corpus of it is retired since; nothing new is made of that."""
+    corpora = resolve_corpora(session, spec, prefix, allows_retired=True)
     content = fingerprint_recipe(spec, corpora)
 
     def find() -> Recipe | None:
         return session.scalars(select(Recipe).where(Recipe.fingerprint == content)).first()
 
     def make() -> Recipe:
+        resolve_corpora(session, spec, prefix)
         return Recipe(name=spec.name, fingerprint=content, spec=spec.model_dump(mode="json"), corpora=corpora)
 
     return find_or_add(session, find, make)
 
 
-def resolve_corpora(session: Session, spec: RecipeSpec, prefix: str = "") -> dict[str, str]:
+def resolve_corpora(
+    session: Session, spec: RecipeSpec, prefix: str = "", *, allows_retired: bool = False
+) -> dict[str, str]:
     """Each source's reference and the fingerprint of its corpus. InvalidInputError names the source."""
-    return {
-        leaf.source.corpus: str(find_corpus(session, leaf.source.corpus, f"{prefix}{leaf.pointer}/corpus").fingerprint)
-        for leaf in spec.all_leaves()
-    }
+    found = {}
+    for leaf in spec.all_leaves():
+        reference, pointer = leaf.source.corpus, f"{prefix}{leaf.pointer}/corpus"
+        corpus = find_corpus(session, reference, pointer, allows_retired=allows_retired)
+        found[reference] = str(corpus.fingerprint)
+    return found
 
 
 def validate_recipe(

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from worker import leases
 from worker.cohorts.endings import settle_failed_job
 from worker.cohorts.work import conclude
+from worker.parts import heal
 from worker.queue import Bell, ring
+from worker.retirements import purge_again
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
 from worker.store.sessions import Sessions, read_scope, session_scope
@@ -43,6 +45,11 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
             settle_failed_job(session, job_id)
     if freed_runs or freed_jobs:
         logger.warning("freed runs %s and jobs %s from workers that fell silent", freed_runs, freed_jobs)
+    with session_scope(sessions) as session:
+        if healed := heal(session):
+            logger.warning("settled jobs %s, whose parts had all ended", healed)
+        if purged := purge_again(session, settings):
+            logger.warning("removed what was left, or made again, of retired contents %s", purged)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings)
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     devices: Literal["auto", "cpu", "cuda", "cpu+cuda"] = Field(
         default="auto", description="which protocols' runs a worker takes; auto: cuda where there is a GPU, and cpu"
     )
+    shard_bytes: int = Field(
+        default=1 << 27, ge=1_000, description="of text in a shard of tokens, and in a span that one job tokenises"
+    )
     threads: int = Field(default=0, ge=0, description="cores a worker owns; 0: all it may use")
     lanes: int = Field(default=0, ge=0, description="trainings at once, sharing its cores; 0: one a core")
     cohort_runs: int = Field(default=64, ge=1, description="most runs one child process trains")

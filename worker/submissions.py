@@ -24,6 +24,15 @@ def check_budget(session: Session, settings: Settings, recipe: RecipeSpec, proto
         check_feasible(recipe, known.holdings, protocol.token_budget)
 
 
+def check_tokenizers(session: Session, protocol: ProtocolSpec, suite: Suite) -> None:
+    """InvalidInputError at /suite where a held-out set came in as tokens of another tokenizer than the protocol's."""
+    for part in SuiteSpec.model_validate(suite.spec).sets:
+        corpus = find_corpus(session, part.corpus)
+        if corpus.tokenizer not in (None, protocol.tokenizer):
+            message = f"validation set {part.name!r} was imported as tokens of another tokenizer than the protocol's"
+            raise InvalidInputError.at("/suite", suite.name, message)
+
+
 def check_leaks(session: Session, settings: Settings, recipe: RecipeSpec, suite: Suite) -> None:
     """InvalidInputError names each source that holds documents of the suite."""
     spec = SuiteSpec.model_validate(suite.spec)

@@ -18,6 +18,7 @@ def store_suite(session: Session, spec: SuiteSpec) -> tuple[Suite, bool]:
     field does not exist."""
     corpora = [find_corpus(session, part.corpus, f"/sets/{index}/corpus") for index, part in enumerate(spec.sets)]
     for index, (part, corpus) in enumerate(zip(spec.sets, corpora, strict=True)):
+        _require_bytes(index, part.corpus, corpus)
         _require_field(index, part.cluster_field, corpus)
     resolved = [
         part.model_copy(update={"corpus": corpus.fingerprint}) for part, corpus in zip(spec.sets, corpora, strict=True)
@@ -33,6 +34,12 @@ def store_suite(session: Session, spec: SuiteSpec) -> tuple[Suite, bool]:
         return Suite(name=spec.name, version=newest + 1, fingerprint=content, spec=spec.model_dump(mode="json"))
 
     return find_or_add(session, find, make)
+
+
+def _require_bytes(index: int, reference: str, corpus: Corpus) -> None:
+    if corpus.tokenizer is not None and corpus.text_bytes is None:
+        message = "was imported as tokens without bytes of text, so nothing can be scored in bits per byte on it"
+        raise InvalidInputError.at(f"/sets/{index}/corpus", reference, f"{message}; import it with text_bytes")
 
 
 def _require_field(index: int, cluster_field: str | None, corpus: Corpus) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from proxy.data.tokens import open_tokens
 from worker.artifacts import tokens_folder
-from worker.corpora import find_corpus
+from worker.corpora import find_text
 from worker.jobs import JobKind
 from worker.settings import Settings
 from worker.store.models import Job
@@ -25,7 +25,7 @@ def tokenise(session: Session, settings: Settings, corpus: str, tokenizer: str) 
     usable yet.
     """
     payload = {
-        "corpus": str(find_corpus(session, corpus, "/corpus").fingerprint),
+        "corpus": str(find_text(session, corpus, "/corpus").fingerprint),
         "tokenizer": str(find_tokenizer(session, tokenizer).fingerprint),
     }
     for job in _same(session, payload):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from worker.artifacts import tokenizer_path, write_bytes
-from worker.corpora import find_corpus
+from worker.corpora import find_text
 from worker.jobs import JobKind
 from worker.lookup import find_or_add, unknown
 from worker.settings import Settings
@@ -51,7 +51,7 @@ def train_tokenizer(
     if not corpora:
         raise InvalidInputError.at("/train/corpora", list(corpora), "names no corpus")
     prints = [
-        str(find_corpus(session, reference, f"/train/corpora/{index}").fingerprint)
+        str(find_text(session, reference, f"/train/corpora/{index}").fingerprint)
         for index, reference in enumerate(corpora)
     ]
     payload = {"vocabulary": vocabulary, "sample_bytes": sample_bytes, "corpora": prints}
@@ -61,7 +61,7 @@ def train_tokenizer(
         return [row for row, job in session.execute(trained) if job.payload == payload]
 
     def find() -> Tokenizer | None:
-        return next((row for row in same() if row.state != State.FAILED), None)
+        return next((row for row in same() if row.state not in (State.FAILED, State.CANCELLED)), None)
 
     def make() -> Tokenizer:
         job = Job(kind=JobKind.TRAIN_TOKENIZER, payload=payload)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from api.runs.schemas import RecipeRef, RunOut, VersionRef, refer_to_recipe, refer_to_version, show_run
 from proxy.recipes import Specification
 from worker.evaluations import Request, scores_of_runs
+from worker.retirements import contents_of_suite, retired_of
 from worker.store.models import Evaluation
 from worker.store.states import State
 from worker.survival import standing_of_evaluation
@@ -58,6 +59,7 @@ class EvaluationOut(EvaluationSummary):
     standing: dict[str, Any] | None = Field(
         description="once finished: valid, bridgeable or stale after newer suites, protocols or corpora, with reasons"
     )
+    retired: list[str] = Field(description="corpora of its recipe or suite that were retired since: when and why")
     runs: list[RunOut]
 
 
@@ -85,6 +87,7 @@ def show(session: Session, row: Evaluation) -> EvaluationOut:
         **summarise(row).model_dump(),
         error="; ".join(errors) or None,
         standing=standing_of_evaluation(session, row) if row.state == State.FINISHED else None,
+        retired=retired_of(session, {*row.recipe.corpora.values(), *contents_of_suite(row.suite)}),
         runs=show_runs(session, row),
     )
 

@@ -1,5 +1,6 @@
 """Training mixtures, sent as JSON or YAML."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -23,7 +24,7 @@ def register(key: Key, body: Body, writing: Writing, response: Response) -> Reci
     row, is_new = recipes.store_recipe(writing.session, validate(Recipe, body))
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/recipes/{row.id}"
-    return show(row)
+    return show(writing.session, row)
 
 
 @router.post("/recipes:validate", openapi_extra=takes(Recipe))
@@ -47,13 +48,13 @@ def import_file(key: Key, report: Imported, writing: Writing, register: bool = F
         recipes.store_recipe(writing.session, spec, f"/recipes/{index}")[0]
         for index, spec in enumerate(report.recipes if register else ())
     ]
-    return show_import(report, [show(row) for row in rows])
+    return show_import(report, [show(writing.session, row) for row in rows])
 
 
 @router.get("/recipes")
 def show_all(session: Reading, limit: Limit = 100, cursor: Cursor = None) -> Page[RecipeOut]:
     """All recipes, oldest first."""
-    return paginate(recipes.list_recipes(session), cursor, limit, show)
+    return paginate(recipes.list_recipes(session), cursor, limit, partial(show, session))
 
 
 @router.get("/recipes/{recipe}:diff")
@@ -61,7 +62,9 @@ def show_differences(
     recipe: str, session: Reading, other: Annotated[str, Query(alias="with", description="another recipe")]
 ) -> DiffOut:
     """What sets two recipes apart as content: sources, shares, steps, order, phases; names and tags do not count."""
-    return DiffOut.model_validate(recipes.compare_specifications(session, recipe, other))
+    found = recipes.compare_specifications(session, recipe, other)
+    sides = {side: show(session, found[side]) for side in ("a", "b")}
+    return DiffOut.model_validate({**found, **sides})
 
 
 @router.get("/schemas/recipe")
@@ -73,4 +76,4 @@ def show_schema() -> dict[str, Any]:
 @router.get("/recipes/{recipe}")
 def show_one(recipe: str, session: Reading) -> RecipeOut:
     """One recipe by id, fingerprint or name (the newest of that name)."""
-    return show(recipes.get_recipe(session, recipe))
+    return show(session, recipes.get_recipe(session, recipe))

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
+from worker.retirements import retired_of
 from worker.store.models import Recipe
 
 
@@ -18,6 +20,7 @@ class RecipeOut(BaseModel):
     fingerprint: str
     spec: dict[str, Any]
     corpora: dict[str, str]
+    retired: list[str] = Field(default=[], description="corpora of it that were retired since: when and why")
     created_at: datetime
 
 
@@ -52,6 +55,7 @@ class DiffOut(BaseModel):
     differences: list[DifferenceOut]
 
 
-def show(row: Recipe) -> RecipeOut:
+def show(session: Session, row: Recipe) -> RecipeOut:
     """A row as people see it."""
-    return RecipeOut.model_validate(row)
+    shown = RecipeOut.model_validate(row)
+    return shown.model_copy(update={"retired": retired_of(session, row.corpora.values())})

@@ -20,6 +20,8 @@ from tests.api.service import EVALUATION, PROTOCOL, RECIPE, REFERENCE, SUITE, Se
 from tests.worker.engine.corpora import write_corpus
 from worker.engine import work_until_idle
 from worker.settings import Settings, get_settings
+from worker.store.models import Job
+from worker.store.sessions import session_scope
 
 Run = Callable[..., Result]
 
@@ -57,17 +59,34 @@ def good(result: Result) -> str:
 def test_everything_is_registered_from_files(run: Run, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "more.jsonl", 20, 5)
     assert "more@1: 20 documents" in good(run("corpus", "add", "more", corpus.name, "--field", "page"))
+    flat = tmp_path / "tokens.bin"
+    flat.write_bytes(bytes([50, 0, 51, 0, 52, 0]))
+    said = good(run("corpus", "import-tokens", "theirs", flat, "bpe"))
+    assert "theirs@1: 1 documents, 3 tokens" in said
+    assert "lost: no bytes of text" in said
     own = tmp_path / "own.json"
     own.write_text(train_tokenizer(["a small text"] * 3, 270))
     assert "own: vocabulary 2" in good(run("tokenizer", "add", "own", own))
     assert "small: vocabulary 2" in good(run("tokenizer", "train", "small", "more", "--vocabulary", 280))
     assert "more: 20 documents, " in good(run("corpus", "tokenise", "more", "small"))
+    said = good(run("corpus", "retire", "more@1", "--reason", "licence ended"))
+    assert "more@1: retired, " in said
+    assert "were not touched" in " ".join(said.split())
     assert "held-out@1" in good(run("suite", "add", spec(tmp_path / "suite.yaml", SUITE)))
     assert "tiny@2" in good(run("protocol", "add", spec(tmp_path / "p.yaml", {**PROTOCOL, "steps": 5})))
     rule = {"name": "nightly", "cron": "0 3 * * *", "protocol": "tiny", "suite": "held-out", "seeds": 1}
     assert "nightly" in good(run("schedule", "add", spec(tmp_path / "rule.yaml", rule)))
     assert "0 3 * * *" in good(run("schedule", "list"))
     assert good(run("key", "create", "ci")).startswith("ft_")
+
+
+def test_a_job_is_shown_and_cancelled(run: Run, ranked: Service) -> None:
+    with session_scope(ranked.sessions) as session:
+        job = Job(kind="tokenise_corpus", payload={"run_id": "of no protocol, so that no worker takes it"})
+        session.add(job)
+    assert json.loads(good(run("job", "show", job.id)))["kind"] == "tokenise_corpus"
+    assert f"{job.id}: cancelled" in good(run("job", "cancel", job.id))
+    assert ranked.get(f"/v1/jobs/{job.id}").json()["state"] == "cancelled"
 
 
 def test_results_are_shown_and_compared(run: Run, tmp_path: Path) -> None:

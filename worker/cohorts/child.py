@@ -18,11 +18,8 @@ from worker.cohorts.messages import (
     CohortSpec,
     JobEnded,
     JobProgress,
+    JobSpec,
     Line,
-    RegisterCorpusSpec,
-    ScoreRunSpec,
-    TokeniseCorpusSpec,
-    TrainTokenizerSpec,
     read_spec,
     write_line,
 )
@@ -69,21 +66,15 @@ def mouth() -> Say:
     return say
 
 
-def do_job(spec: RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec, say: Say) -> JobEnded:
+def do_job(spec: JobSpec, say: Say) -> JobEnded:
     """Runs the job; its error is part of the answer, with another attempt only if the fault may be the machine's."""
-    from worker.cohorts.chores import register_corpus, score_run, tokenise, train_tokenizer
+    from worker.cohorts.chores import do
 
     def tell(**progress: object) -> None:
         say(JobProgress(job=spec.job, progress=progress))
 
     try:
-        if isinstance(spec, RegisterCorpusSpec):
-            return JobEnded(job=spec.job, result=register_corpus(spec, tell))
-        if isinstance(spec, TrainTokenizerSpec):
-            return JobEnded(job=spec.job, result=train_tokenizer(spec, tell))
-        if isinstance(spec, TokeniseCorpusSpec):
-            return JobEnded(job=spec.job, result=tokenise(spec, tell))
-        return JobEnded(job=spec.job, result=score_run(spec, tell))
+        return JobEnded(job=spec.job, result=do(spec, tell))
     except ForetasteError as error:
         return JobEnded(job=spec.job, error=str(error))
     except (OSError, MemoryError) as error:

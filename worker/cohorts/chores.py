@@ -1,24 +1,50 @@
 """The jobs a child does besides training: reading a corpus, learning a tokenizer, tokenising, scoring."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
 
 from proxy.data.corpora import CorpusLocation, read_documents
+from proxy.data.documents import Int64Array
+from proxy.data.files import require_within
 from proxy.data.scans import scan_once
 from proxy.data.tokenizers import Tokenizer
 from proxy.data.tokenizers import train_tokenizer as learn_tokenizer
-from proxy.data.tokens import tokenise_corpus
+from proxy.data.tokens import import_tokens, open_tokens
+from proxy.errors import InvalidInputError
 from worker.artifacts import documents_folder, documents_path, stored_path, tokenizer_path, tokens_folder, write_bytes
 from worker.cohorts.materials import Bench, Materials, locate
 from worker.cohorts.messages import (
+    ImportTokensSpec,
+    JobSpec,
     RegisterCorpusSpec,
     ScoreRunSpec,
     TokeniseCorpusSpec,
+    TokeniseSpanSpec,
     TrainTokenizerSpec,
 )
+from worker.cohorts.tokenising import tokenise, tokenise_span
 
 Tell = Callable[..., None]
+
+
+def do(spec: JobSpec, tell: Tell) -> dict[str, Any]:
+    """The job's result. ForetasteError if it cannot be done."""
+    match spec:
+        case RegisterCorpusSpec():
+            return register_corpus(spec, tell)
+        case TrainTokenizerSpec():
+            return train_tokenizer(spec, tell)
+        case TokeniseCorpusSpec():
+            return tokenise(spec, tell)
+        case TokeniseSpanSpec():
+            return tokenise_span(spec, tell)
+        case ImportTokensSpec():
+            return import_corpus(spec, tell)
+        case ScoreRunSpec():
+            return score_run(spec, tell)
 
 
 def register_corpus(spec: RegisterCorpusSpec, tell: Tell) -> dict[str, Any]:
@@ -44,33 +70,44 @@ def train_tokenizer(spec: TrainTokenizerSpec, tell: Tell) -> dict[str, Any]:
     return {"fingerprint": tokenizer.fingerprint, "vocabulary": tokenizer.vocabulary}
 
 
-def tokenise(spec: TokeniseCorpusSpec, tell: Tell) -> dict[str, Any]:
-    """Makes the tokens, or finds them; shards that an earlier attempt finished are used again."""
-    assert spec.corpus.fingerprint is not None
-    began = time.monotonic()
-    first: int | None = None  # bytes that were there already, which say nothing about the speed
-
-    def progress(documents: int, text_bytes: int) -> None:
-        nonlocal first
-        first = text_bytes if first is None else first
-        speed = (text_bytes - first) / max(time.monotonic() - began, 1e-3)
-        tell(
-            documents=documents,
-            bytes=text_bytes,
-            of_bytes=spec.text_bytes,
-            megabytes_a_second=round(speed / 1e6, 3),
-            seconds_left=round((spec.text_bytes - text_bytes) / speed) if speed else None,
-        )
-
-    store = tokenise_corpus(
-        locate(spec.corpus, spec),
-        spec.corpus.fingerprint,
+def import_corpus(spec: ImportTokensSpec, tell: Tell) -> dict[str, Any]:
+    """Copies the tokens into a store, and its table to where the tables of all corpora lie."""
+    for path in (spec.tokens, spec.offsets, spec.text_bytes):
+        if isinstance(path, Path):
+            require_within(str(path), spec.corpus_roots)
+    tell(phase="reading", bytes=spec.tokens.stat().st_size)
+    made = import_tokens(
+        spec.tokens,
         Tokenizer.from_json(tokenizer_path(spec, spec.tokenizer).read_text()),
         tokens_folder(spec),
-        progress,
-        documents=documents_path(spec, spec.corpus.fingerprint),
+        offsets_path=spec.offsets,
+        dtype=spec.dtype,
+        text_bytes=_text_bytes(spec.text_bytes),
     )
-    return {"documents": len(store), "tokens": int(store.bases[-1])}
+    store = open_tokens(tokens_folder(spec), made.fingerprint, spec.tokenizer)
+    assert store is not None
+    store.documents.save(documents_path(spec, made.fingerprint))
+    return {
+        "fingerprint": made.fingerprint,
+        "documents": made.documents,
+        "tokens": made.tokens,
+        "text_bytes": made.text_bytes,
+        "characters": int(store.documents.characters.sum()) if spec.text_bytes == "decode" else None,
+        "lost": list(made.lost),
+    }
+
+
+def _text_bytes(asked: Path | Literal["decode"] | None) -> Int64Array | Literal["decode"] | None:
+    """InvalidInputError at /text_bytes for a file that holds no whole numbers of at least 0."""
+    if not isinstance(asked, Path):
+        return asked
+    try:
+        found = np.load(asked, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidInputError.at("/text_bytes", str(asked), f"cannot be read: {error}") from error
+    if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind not in "iu" or (found < 0).any():
+        raise InvalidInputError.at("/text_bytes", str(asked), "is no flat array of whole numbers of at least 0")
+    return found.astype(np.int64)
 
 
 def score_run(spec: ScoreRunSpec, tell: Tell) -> dict[str, Any]:

@@ -8,9 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker import jobs, runs
-from worker.cohorts.messages import CohortSpec, JobEnded, RunEnded, RunResult, ScoreRunSpec, SuiteResult
-from worker.cohorts.specs import JobSpec
+from worker.cohorts.messages import (
+    CohortSpec,
+    JobEnded,
+    JobSpec,
+    RunEnded,
+    RunResult,
+    ScoreRunSpec,
+    SuiteResult,
+    TokeniseCorpusSpec,
+)
+from worker.jobs import JobKind
 from worker.leases import Claim
+from worker.parts import fan_out, settle_part
+from worker.purges import purge
+from worker.retirements import retired_of
 from worker.store.models import Corpus, Job, Run, Tokenizer
 from worker.store.states import State
 
@@ -54,17 +66,29 @@ def end_job(session: Session, claim: Claim, line: JobEnded, spec: JobSpec) -> bo
             return False
         settle_failed_job(session, claim.id)
         return True
+    if isinstance(spec, TokeniseCorpusSpec) and "spans" in line.result:
+        named = {"corpus": spec.corpus.fingerprint, "tokenizer": spec.tokenizer}
+        spans = ({**named, "span": span} for span in line.result["spans"])
+        return fan_out(session, claim, JobKind.TOKENISE_SPAN, spans)
+    if refused := retired_of(session, [line.result.get("fingerprint", "")]):
+        error = f"{refused[0]}; the same documents are not registered again"
+        if jobs.fail_job(session, claim, error):
+            settle_failed_job(session, claim.id)
+            purge(spec, [line.result["fingerprint"]], ())
+        return True
     if not jobs.finish_job(session, claim, line.result):
         return False
     _store_result(session, claim.id, line.result, spec)
+    settle_part(session, session.get_one(Job, claim.id))
     return True
 
 
 def settle_failed_job(session: Session, job_id: str) -> None:
-    """What a job should have made fails with it, or waits with it for another attempt."""
+    """What a job should have made fails with it, or waits with it for another attempt; so does what it is a part of."""
     job = session.get_one(Job, job_id)
     for made in _made_by(session, job_id):
         made.state, made.error = job.state, job.error
+    settle_part(session, job)
 
 
 def _made_by(session: Session, job_id: str) -> list[Corpus | Tokenizer]:
@@ -76,8 +100,8 @@ def _made_by(session: Session, job_id: str) -> list[Corpus | Tokenizer]:
 def _store_result(session: Session, job_id: str, result: dict[str, Any], spec: JobSpec) -> None:
     for made in _made_by(session, job_id):
         made.state, made.error = State.FINISHED, None
-        for name in ("fingerprint", "documents", "characters", "text_bytes", "vocabulary"):
-            if hasattr(made, name):
+        for name in ("fingerprint", "documents", "characters", "text_bytes", "vocabulary", "tokens", "lost"):
+            if hasattr(made, name) and name in result:
                 setattr(made, name, result[name])
     if isinstance(spec, ScoreRunSpec):
         part = SuiteResult.model_validate(result)

@@ -21,10 +21,11 @@ from proxy.data.needs import columns_needed
 from proxy.data.ngram_sets import NgramSet
 from proxy.data.ngrams import NgramBounds, progress_bounds
 from proxy.data.plans import SamplingPlan, plan_stream
+from proxy.data.textless import Textless, require_supported
 from proxy.data.tokenizers import Tokenizer
-from proxy.data.tokens import TokenStore, tokenise_corpus
+from proxy.data.tokens import TokenStore, open_tokens, tokenise_corpus
 from proxy.data.validation import ScoringWindows, ValidationTokens, load_validation, pack
-from proxy.errors import ForetasteError
+from proxy.errors import ConflictError, ForetasteError
 from proxy.suites import ValidationSet
 from worker.artifacts import (
     SetLosses,
@@ -72,6 +73,7 @@ class Materials:
         """The run's training stream, shared by the rates of a sweep."""
         key = stream_key(run)
         if key not in self._plans:
+            self._require_supported(run)
             self._plans[key] = plan_stream(
                 run.recipe,
                 {reference: self.store(corpus) for reference, corpus in run.corpora.items()},
@@ -82,6 +84,17 @@ class Materials:
             )
         return self._plans[key]
 
+    def _require_supported(self, run: RunSpec) -> None:
+        textless = {
+            reference: Textless(
+                tokenizer=corpus.tokenizer, has_characters=bool(self.store(corpus).documents.characters.any())
+            )
+            for reference, corpus in run.corpora.items()
+            if corpus.tokenizer is not None
+        }
+        is_decontaminated = self._protocol.decontamination_set is not None
+        require_supported(run.recipe, textless, self._protocol.tokenizer, is_decontaminated=is_decontaminated)
+
     def _holdings(self, run: RunSpec) -> dict[str, Holdings]:
         """What the recipe's steps read of each corpus; columns that no recipe needed before are computed now."""
         needed = columns_needed(run.recipe)
@@ -90,6 +103,8 @@ class Materials:
             store = self.store(corpus)
             assert corpus.fingerprint is not None
             wanted = [*needed.get(reference, []), *(self._overlap_columns() if run.recipe.decontaminate else [])]
+            if corpus.tokenizer is not None:
+                wanted = []  # of no text; what a recipe needs of it is refused before
             columns = ensure_columns(
                 locate(corpus, self._place), corpus.fingerprint, documents_folder(self._place), wanted
             )
@@ -147,6 +162,12 @@ class Materials:
         return self._bounds[key]
 
     def _tokenise(self, corpus: CorpusSpec, fingerprint: str) -> TokenStore | ForetasteError:
+        if corpus.tokenizer is not None:
+            store = open_tokens(tokens_folder(self._place), fingerprint, self.tokenizer.fingerprint)
+            return store or ConflictError(
+                f"corpus {fingerprint} was imported as tokens of tokenizer {corpus.tokenizer}, and there are none of "
+                f"tokenizer {self.tokenizer.fingerprint}; import it again"
+            )
         location = locate(corpus, self._place)
         try:
             return tokenise_corpus(
@@ -155,6 +176,7 @@ class Materials:
                 self.tokenizer,
                 tokens_folder(self._place),
                 documents=documents_path(self._place, fingerprint),
+                shard_bytes=self._place.shard_bytes,
             )
         except ForetasteError as error:
             return error

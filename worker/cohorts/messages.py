@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from proxy.data.files import ANY_LOCAL_PATH
+from proxy.data.tokens.spans import SHARD_BYTES
 from proxy.protocols import Protocol
 from proxy.recipes import Recipe
 from proxy.suites import Suite
@@ -26,12 +27,14 @@ class Message(BaseModel):
 
 
 class CorpusSpec(Message):
-    """A registered corpus: where it lies, and what it must still contain (None while it is being registered)."""
+    """A registered corpus: where it lies, and what it must still contain (None while it is being registered). One that
+    was imported as tokens has `tokenizer`, by fingerprint, and nothing to read."""
 
     uri: str
     text_field: str
     fields: tuple[str, ...]
     fingerprint: str | None = None
+    tokenizer: str | None = None
 
 
 class SuiteSpec(Message):
@@ -71,6 +74,7 @@ class ChildSpec(Message):
     corpus_roots: tuple[str, ...] = ANY_LOCAL_PATH
     threads: int
     compile: bool
+    shard_bytes: int = SHARD_BYTES
 
 
 class ProtocolSpec(ChildSpec):
@@ -120,16 +124,43 @@ class ScoreRunSpec(ProtocolSpec):
 
 
 class TokeniseCorpusSpec(ChildSpec):
-    """Make the tokens of a registered corpus; `tokenizer` is its fingerprint."""
+    """Make the tokens of a registered corpus, or plan the spans that others make where it has several; `tokenizer` is
+    its fingerprint. With `shards` (proxy.data.tokens.Shard), all spans are made and are joined."""
 
     kind: Literal["tokenise_corpus"] = "tokenise_corpus"
     job: str
     corpus: CorpusSpec
     tokenizer: str
     text_bytes: int
+    shards: tuple[dict[str, Any], ...] | None = None
 
 
-Spec = CohortSpec | RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec
+class TokeniseSpanSpec(ChildSpec):
+    """Make the shards of one span (proxy.data.tokens.Span) of a corpus."""
+
+    kind: Literal["tokenise_span"] = "tokenise_span"
+    job: str
+    corpus: CorpusSpec
+    tokenizer: str
+    span: dict[str, Any]
+
+
+class ImportTokensSpec(ChildSpec):
+    """Make a corpus of tokens of another tool, as proxy.data.tokens.import_tokens; `tokenizer` is a fingerprint."""
+
+    kind: Literal["import_tokens"] = "import_tokens"
+    job: str
+    tokenizer: str
+    tokens: Path
+    offsets: Path | None
+    dtype: Literal["uint16", "uint32"] | None
+    text_bytes: Path | Literal["decode"] | None
+
+
+JobSpec = (
+    RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec | TokeniseSpanSpec | ImportTokensSpec
+)
+Spec = CohortSpec | JobSpec
 
 
 class SetResult(Message):

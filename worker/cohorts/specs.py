@@ -13,20 +13,23 @@ from proxy.suites import Suite as SuiteModel
 from worker.cohorts.messages import (
     CohortSpec,
     CorpusSpec,
+    ImportTokensSpec,
+    JobSpec,
     RegisterCorpusSpec,
     RunSpec,
     ScoreRunSpec,
     SuiteSpec,
     TokeniseCorpusSpec,
+    TokeniseSpanSpec,
     TrainTokenizerSpec,
 )
 from worker.corpora import find_corpus
 from worker.jobs import JobKind
+from worker.parts import parts_of
+from worker.retirements import retired_sets
 from worker.settings import Settings
 from worker.store.models import Corpus, Evaluation, EvaluationRun, Job, Run, Suite
 from worker.store.states import State
-
-JobSpec = RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec
 
 
 def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings) -> CohortSpec:
@@ -50,6 +53,10 @@ def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
         return _tokenizer_spec(session, job, settings)
     if kind is JobKind.TOKENISE_CORPUS:
         return _tokenise_spec(session, job, settings)
+    if kind is JobKind.TOKENISE_SPAN:
+        return _span_spec(session, job, settings)
+    if kind is JobKind.IMPORT_TOKENS:
+        return _import_spec(session, job, settings)
     return _score_spec(session, job, settings)
 
 
@@ -59,6 +66,7 @@ def _common(settings: Settings) -> dict[str, Any]:
         "corpus_roots": settings.corpus_roots,
         "threads": settings.lane_threads,
         "compile": settings.compile,
+        "shard_bytes": settings.shard_bytes,
     }
 
 
@@ -66,7 +74,8 @@ def _under(session: Session, run: Run, settings: Settings) -> dict[str, Any]:
     """The run's protocol, and where its decontamination set lies."""
     protocol = ProtocolSpec.model_validate(run.protocol.spec)
     held_out = protocol.decontamination_set
-    corpus = None if held_out is None else _corpus_spec(find_corpus(session, held_out.corpus))
+    # read only where a recipe asks for it, and no run of such a recipe is queued once the set is retired
+    corpus = None if held_out is None else _corpus_spec(find_corpus(session, held_out.corpus, allows_retired=True))
     return {**_common(settings), "protocol": protocol, "decontamination": corpus}
 
 
@@ -89,7 +98,30 @@ def _tokenise_spec(session: Session, job: Job, settings: Settings) -> TokeniseCo
         corpus=_corpus_spec(corpus),
         tokenizer=job.payload["tokenizer"],
         text_bytes=corpus.text_bytes or 0,
+        shards=_shards(parts_of(session, job.id)),
     )
+
+
+def _shards(parts: Sequence[Job]) -> tuple[dict[str, Any], ...] | None:
+    """Of all parts in the order of their spans; None for a job that has none yet."""
+    ordered = sorted(parts, key=lambda part: int(part.payload["span"]["index"]))
+    return tuple(shard for part in ordered for shard in (part.result or {})["shards"]) if ordered else None
+
+
+def _span_spec(session: Session, job: Job, settings: Settings) -> TokeniseSpanSpec:
+    return TokeniseSpanSpec(
+        **_common(settings),
+        job=job.id,
+        corpus=_corpus_spec(find_corpus(session, job.payload["corpus"])),
+        tokenizer=job.payload["tokenizer"],
+        span=job.payload["span"],
+    )
+
+
+def _import_spec(session: Session, job: Job, settings: Settings) -> ImportTokensSpec:
+    corpus = session.scalars(select(Corpus).where(Corpus.job_id == job.id)).one()
+    files = {name: job.payload[name] for name in ("tokens", "offsets", "dtype", "text_bytes")}
+    return ImportTokensSpec(**_common(settings), job=job.id, tokenizer=str(corpus.tokenizer), **files)
 
 
 def _score_spec(session: Session, job: Job, settings: Settings) -> ScoreRunSpec:
@@ -107,13 +139,14 @@ def _score_spec(session: Session, job: Job, settings: Settings) -> ScoreRunSpec:
 
 
 def _suites_of(session: Session, run_id: str) -> Sequence[Suite]:
-    """The suites of the evaluations that need this run, whoever asked first."""
+    """The suites of the evaluations that need this run, whoever asked first, but for those with a retired set."""
     needing = (
         select(Evaluation.suite_id)
         .join(EvaluationRun, EvaluationRun.evaluation_id == Evaluation.id)
         .where(EvaluationRun.run_id == run_id, Evaluation.state != State.CANCELLED)
     )
-    return session.scalars(select(Suite).where(Suite.id.in_(needing)).order_by(Suite.id)).all()
+    suites = session.scalars(select(Suite).where(Suite.id.in_(needing)).order_by(Suite.id)).all()
+    return [suite for suite in suites if not retired_sets(session, suite)]
 
 
 def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
@@ -143,4 +176,5 @@ def _corpus_spec(corpus: Corpus) -> CorpusSpec:
         text_field=corpus.text_field,
         fields=tuple(corpus.fields),
         fingerprint=corpus.fingerprint,
+        tokenizer=corpus.tokenizer,
     )

@@ -9,8 +9,16 @@ from sqlalchemy.orm import Session
 from proxy.errors import ForetasteError
 from worker import jobs, leases, runs
 from worker.cohorts.endings import end_job, outcome_of, settle_failed_job
-from worker.cohorts.messages import CohortSpec, JobEnded, JobProgress, Line, RunEnded, RunProgress, ScoreRunSpec
-from worker.cohorts.specs import JobSpec
+from worker.cohorts.messages import (
+    CohortSpec,
+    JobEnded,
+    JobProgress,
+    JobSpec,
+    Line,
+    RunEnded,
+    RunProgress,
+    ScoreRunSpec,
+)
 from worker.evaluations import conclude_runs
 from worker.leases import Claim
 from worker.settings import Settings

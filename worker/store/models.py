@@ -117,6 +117,7 @@ class Job(LeasedMixin, Base):
     kind: Mapped[str] = mapped_column(String(40))
     payload: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any] | None]
+    parent_id: Mapped[str | None] = mapped_column(String(48), index=True)  # of the job it is a part of: worker.parts
 
 
 class Corpus(Base):
@@ -138,6 +139,11 @@ class Corpus(Base):
     text_bytes: Mapped[int | None] = mapped_column(BigInteger)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    tokenizer: Mapped[str | None] = mapped_column(String(64))  # imported as its tokens: worker.token_imports
+    tokens: Mapped[int | None] = mapped_column(BigInteger)  # of an imported corpus
+    lost: Mapped[list[Any] | None]  # what an imported corpus cannot do, in sentences
+    retired_at: Mapped[datetime | None]  # its copies are purged: worker.retirements
+    retired_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class Tokenizer(Base):

@@ -6,8 +6,9 @@ of files. `TokenStore` maps the files and reads what is sampled, no more (`store
 made come in by `importing`.
 """
 
-from proxy.data.tokens.building import tokenise_corpus, tokenise_shard
+from proxy.data.tokens.building import join_shards, spans_of, tokenise_corpus, tokenise_shard
 from proxy.data.tokens.importing import ImportedTokens, import_tokens
+from proxy.data.tokens.making import Making
 from proxy.data.tokens.shards import Shard
 from proxy.data.tokens.spans import Span, plan_spans
 from proxy.data.tokens.store import TokenStore, load_token_counts, open_tokens, verify_tokens
@@ -15,14 +16,17 @@ from proxy.data.tokens.streams import gather_stream
 
 __all__ = [
     "ImportedTokens",
+    "Making",
     "Shard",
     "Span",
     "TokenStore",
     "gather_stream",
     "import_tokens",
+    "join_shards",
     "load_token_counts",
     "open_tokens",
     "plan_spans",
+    "spans_of",
     "tokenise_corpus",
     "tokenise_shard",
     "verify_tokens",

@@ -50,10 +50,9 @@ def tokenise_corpus(  # noqa: PLR0913 - what, with what, where to, and how
     store = open_tokens(folder, corpus_fingerprint, tokenizer.fingerprint)
     if store is not None and _is_trusted(folder, corpus_fingerprint, tokenizer.fingerprint):
         return store
-    spans = plan_spans(location, _made_by(tokenizer), shard_bytes)
     making = Making(location=location, tokenizer=tokenizer, place=place, shard_bytes=shard_bytes)
     try:
-        shards = make_spans(making, spans, processes, progress)
+        shards = make_spans(making, spans_of(making), processes, progress)
         return finish_store(making, corpus_fingerprint, folder, shards, documents)
     except ForetasteError:
         _remove(place)
@@ -103,6 +102,32 @@ def finish_store(
     made = open_tokens(folder, corpus_fingerprint, tokenizer.fingerprint)
     assert made is not None
     return made
+
+
+def join_shards(
+    making: Making, corpus_fingerprint: str, folder: Path, shards: list[Shard], documents: Path | None = None
+) -> TokenStore:
+    """`finish_store` for shards that others made, which are made again where they are there no more. CorpusChangedError
+    leaves nothing."""
+    if not all(shard.has_sizes(making.place) for shard in shards):
+        return tokenise_corpus(
+            making.location,
+            corpus_fingerprint,
+            making.tokenizer,
+            folder,
+            documents=documents,
+            shard_bytes=making.shard_bytes,
+        )
+    try:
+        return finish_store(making, corpus_fingerprint, folder, shards, documents)
+    except ForetasteError:
+        _remove(making.place)
+        raise
+
+
+def spans_of(making: Making) -> tuple[Span, ...]:
+    """What `tokenise_shard` is to make, span by span."""
+    return plan_spans(making.location, _made_by(making.tokenizer), making.shard_bytes)
 
 
 def _made_by(tokenizer: Tokenizer) -> str:

@@ -11,7 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -250,11 +250,30 @@ def _publish(
         lost=made.lost,
     ).save(temporary)
     place = folder / corpus / tokenizer.fingerprint
-    if open_tokens(folder, corpus, tokenizer.fingerprint) is None:
+    known = open_tokens(folder, corpus, tokenizer.fingerprint)
+    if known is None:
         shutil.rmtree(place, ignore_errors=True)
+    elif _told(table) > _told(known.documents):
+        _tell_more(temporary, place)
     place.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # it is there already, with the same content
         os.rename(temporary, place)
     if open_tokens(folder, corpus, tokenizer.fingerprint) is None:
         raise OSError(f"the imported tokens could not be moved to {place}")
     return made
+
+
+def _told(table: DocumentTable) -> int:
+    """How much is known of the texts: nothing, their bytes, their characters too."""
+    return int(table.text_bytes.any()) + int(table.characters.any())
+
+
+def _tell_more(temporary: Path, place: Path) -> None:
+    """The same tokens were imported before, and less was known of their texts: they keep their shards, which may be
+    read at this moment, and get the new table."""
+    name = f"table-{uuid.uuid4().hex}"
+    os.rename(temporary / "table", place / name)
+    kept, more = Manifest.load(place), Manifest.load(temporary)
+    assert kept is not None
+    assert more is not None
+    replace(kept, documents_table=name, text_bytes=more.text_bytes, lost=more.lost).save(place)

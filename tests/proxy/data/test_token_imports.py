@@ -148,3 +148,21 @@ def test_files_that_are_not_there_or_no_arrays_are_named(tmp_path: Path) -> None
         import_tokens(tmp_path / "square.npy", TOKENIZER, tmp_path / "t")
     with pytest.raises(InvalidInputError, match=r"^/offsets: cannot be read"):
         import_tokens(write_flat(tmp_path, [1]), TOKENIZER, tmp_path / "t", offsets_path=tmp_path / "bad.npy")
+
+
+def test_the_same_tokens_imported_again_with_bytes_gain_them_and_never_lose_them(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    files = {"tokens_path": write_flat(tmp_path, flat(*DOCUMENTS, end=True))}
+    reversed_files = {"tokens_path": write_flat(tmp_path, flat(*DOCUMENTS[::-1], end=True), "r.bin")}
+    for way, text_bytes, known in (
+        (files, None, 0),
+        (reversed_files, "decode", 21),
+        (files, None, 21),
+    ):
+        made = import_tokens(**way, tokenizer=TOKENIZER, folder=folder, text_bytes=text_bytes)  # type: ignore[arg-type]
+        store = open_tokens(folder, made.fingerprint, TOKENIZER.fingerprint)
+        assert store is not None
+        assert store.documents.text_bytes.sum() == known
+        assert any("bits per byte" in sentence for sentence in store.lost) is not bool(known)
+        assert documents_in(folder, made.fingerprint) == sorted(DOCUMENTS)
+        assert verify_tokens(folder, made.fingerprint, TOKENIZER.fingerprint) == []
