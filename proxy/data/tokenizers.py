@@ -1,8 +1,8 @@
 """Byte-level BPE: trained by us, or a team's own tokenizer.json. Its fingerprint is part of the protocol."""
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -83,13 +83,14 @@ class Tokenizer:
         return list(self._backend.encode_batch_fast(texts, add_special_tokens=False))
 
     def flatten(self, encoded: Sequence[Encoding]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
-        """Tokens of all texts one after the other, and how many each has: half the time of one array a text."""
+        """Tokens of all texts one after the other, and how many each has. The library gives lists of integers alone;
+        an `array` takes them in a third of the time of `np.fromiter`."""
         lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        ids = chain.from_iterable(one.ids for one in encoded)
-        total = int(lengths.sum())
-        if self.dtype is np.uint16:
-            return np.fromiter(ids, dtype=np.uint16, count=total), lengths
-        return np.fromiter(ids, dtype=np.uint32, count=total), lengths
+        ids = array("I")
+        for one in encoded:
+            ids.fromlist(one.ids)
+        tokens = np.frombuffer(ids, dtype=np.uintc)
+        return (tokens.astype(np.uint16) if self.dtype is np.uint16 else tokens.astype(np.uint32)), lengths
 
     def _array(self, ids: Sequence[int]) -> TokenArray:
         return np.asarray(ids, np.uint16) if self.dtype is np.uint16 else np.asarray(ids, np.uint32)

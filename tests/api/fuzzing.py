@@ -217,7 +217,7 @@ def changed(content: Any, rng: random.Random) -> Any:
         holder[key] = json.loads(json.dumps(other[place]))
     elif how == 6:
         holder[key] = rng.choice(([holder[key]], {"x": holder[key]}, str(holder[key]), [holder[key]] * 3))
-    elif isinstance(holder[key], int | float):
+    elif isinstance(holder[key], int | float) and abs(holder[key]) < 1e300:
         holder[key] = rng.choice((-1, 1e15, 1e-15, 10**25)) * holder[key]
     else:
         return _junk(rng) if rng.random() < 0.1 else content

@@ -48,9 +48,8 @@ def _heading(corpora: int, load: float) -> list[str]:
     return [
         "# The data plane's promises, measured",
         "",
-        f"Made by `make bench-data CORPORA=<folder>` on {text}. Speeds depend on what else the machine does: one other"
-        " task was running for every 1 of the load average before it began, which was"
-        f" {load:.1f} on {len(os.sched_getaffinity(0))} cores.",
+        f"Made by `make bench-data CORPORA=<folder>` on {text}. Speeds depend on what else the machine does: before"
+        f" this began, its load average was {load:.1f} on {len(os.sched_getaffinity(0))} cores.",
     ]
 
 

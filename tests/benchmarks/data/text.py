@@ -8,7 +8,7 @@ from proxy.data.corpora import CorpusLocation, read_documents
 from proxy.data.files import SUFFIXES
 
 SAMPLE_EVERY = 10
-MOST_MEGABYTES = 20.0
+MOST_MEGABYTES = 30.0
 
 
 def corpora_below(folder: Path | None) -> list[Path]:
@@ -20,6 +20,14 @@ def locations_in(corpora: Sequence[Path], folder: Path) -> list[CorpusLocation]:
     """Of these corpora; without any, of the demo's, which are written into `folder`."""
     paths = list(corpora) or [corpus.path for corpus in write_corpora(folder)]
     return [CorpusLocation(uri=str(path)) for path in paths]
+
+
+def as_one(locations: Iterable[CorpusLocation], folder: Path) -> CorpusLocation:
+    """All files as one corpus."""
+    folder.mkdir()
+    for location in locations:
+        (folder / Path(location.uri).name).symlink_to(Path(location.uri).resolve())
+    return CorpusLocation(uri=str(folder))
 
 
 def sampled(locations: Iterable[CorpusLocation]) -> list[str]:
