@@ -6,7 +6,7 @@ Every problem+json answer becomes a `ProblemError` whose text names the fields a
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -63,6 +63,18 @@ class Client:
         if response.is_error:
             raise ProblemError(_problem_of(response), response.status_code)
         return response
+
+    def download(self, path: str, out: BinaryIO) -> None:
+        """Writes the answer into an open file as it comes; errors as for `request`."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    response.read()
+                    raise ProblemError(_problem_of(response), response.status_code)
+                for chunk in response.iter_bytes():
+                    out.write(chunk)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(f"{self._http.base_url} does not answer: {error}") from error
 
     def get(self, path: str, **query: Any) -> Resource:
         """One resource as JSON; query values of None are left out."""

@@ -20,6 +20,7 @@ from api.health.endpoints import router as health
 from api.jobs.endpoints import router as jobs
 from api.keys.endpoints import router as keys
 from api.leaderboard.endpoints import router as leaderboard
+from api.presets.endpoints import router as presets
 from api.protocols.endpoints import router as protocols
 from api.proxy_scores.endpoints import router as proxy_scores
 from api.recipes.endpoints import router as recipes
@@ -35,6 +36,7 @@ NOUNS = (
     corpora,
     tokenizers,
     recipes,
+    presets,
     protocols,
     suites,
     evaluations,

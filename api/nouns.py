@@ -19,6 +19,7 @@ from api.connection import (
 )
 from api.corpora.commands import corpus, job, require_finished
 from api.recipes.commands import recipe
+from api.runs.commands import run
 
 IMPORT_SECONDS = 600
 
@@ -36,6 +37,7 @@ NOUNS = {
     "protocol": protocol,
     "recipe": recipe,
     "job": job,
+    "run": run,
     "reference": reference,
     "schedule": schedule,
     "key": key,
@@ -78,6 +80,16 @@ def add_suite(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) 
 def add_protocol(file: SpecArgument, url: UrlOption = None, key: KeyOption = None) -> None:
     """Register a protocol."""
     _add_version("/v1/protocols", file, url, key)
+
+
+@protocol.command("presets")
+def list_presets(url: UrlOption = None) -> None:
+    """Show the architectures that a protocol may name."""
+    with connect(url, None) as client:
+        for row in client.get("/v1/presets")["items"]:
+            shape = row["architecture"]
+            layout = f"{shape['layers']} × {shape['width']}, {shape['heads']} heads, {shape['context_tokens']} tokens"
+            console.print(f"{row['name']:<12} {row['parameters']:>13,}  {shape['family']:<6} {layout}", markup=False)
 
 
 @protocol.command("measure-anchors")

@@ -5,41 +5,29 @@ Units: rates are Adam's step size; lengths are tokens; a step is one optimizer u
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from proxy import NUMERICS_VERSION
+from proxy.architectures import Architecture
 from proxy.fingerprints import fingerprint
 from proxy.recipes import Name, Specification
+from proxy.recipes.specification import fault
 
-
-class Architecture(Specification):
-    """A decoder-only transformer: RMSNorm, rotary positions, SwiGLU, tied embeddings."""
-
-    layers: int = Field(ge=1, le=200)
-    width: int = Field(ge=16, le=16384, multiple_of=16)
-    heads: int = Field(ge=1, le=256)
-    hidden: int = Field(ge=16, description="width of the SwiGLU layer")
-    context_tokens: int = Field(ge=16, le=32768)
-    vocabulary: int = Field(ge=258, le=1_000_000)
-
-    @model_validator(mode="after")
-    def _width_divides_into_even_heads(self) -> "Architecture":
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads of even size")
-        return self
-
-    @property
-    def non_embedding_parameters(self) -> int:
-        """Attention (4 w²), SwiGLU (3 w h) and two norms a layer, and the last norm."""
-        w = self.width
-        return self.layers * (4 * w * w + 3 * w * self.hidden + 2 * w) + w
-
-    @property
-    def parameters(self) -> int:
-        """All trained numbers; the embedding is tied to the output layer and counted once."""
-        return self.non_embedding_parameters + self.vocabulary * self.width
+__all__ = [
+    "AdamW",
+    "Anchor",
+    "Architecture",
+    "Averaging",
+    "Decontamination",
+    "Protocol",
+    "ProtocolBase",
+    "Schedule",
+    "Scoring",
+    "fingerprint_protocol",
+    "fingerprint_run",
+]
 
 
 class AdamW(Specification):
@@ -53,11 +41,24 @@ class AdamW(Specification):
 
 
 class Schedule(Specification):
-    """Linear warm-up over `warmup_steps` (default 2 / (1 − β₂), statistics.md 6), then constant or cosine."""
+    """Linear warm-up over `warmup_steps` (default 2 / (1 − β₂), statistics.md 6), then the kind's closed form
+    (proxy.lm.schedules). A moderate decay is `cosine` or `linear` with a `final_fraction` such as 0.3."""
 
-    kind: Literal["constant", "cosine"] = "constant"
+    later: ClassVar[frozenset[str]] = frozenset({"decay", "decay_share"})
+
+    kind: Literal["constant", "cosine", "linear", "wsd"] = "constant"
     warmup_steps: int | None = Field(default=None, ge=0)
-    final_fraction: float = Field(default=0.1, ge=0, le=1, description="cosine's last rate as a share of the peak")
+    final_fraction: float = Field(default=0.1, ge=0, le=1, description="a decay's last rate as a share of the peak")
+    decay: Literal["linear", "1-sqrt"] = Field(default="linear", description="the form of wsd's decay")
+    decay_share: float = Field(default=0.2, gt=0, lt=1, description="wsd: share of all steps, the last, that decay")
+
+    @model_validator(mode="after")
+    def _decay_belongs_to_wsd(self) -> "Schedule":
+        for name in sorted(self.later):
+            value = getattr(self, name)
+            if self.kind != "wsd" and value != type(self).model_fields[name].default:
+                raise fault(f"/{name}", value, f"is an option of kind wsd, and kind is {self.kind}")
+        return self
 
 
 class Scoring(Specification):
@@ -65,6 +66,21 @@ class Scoring(Specification):
 
     checkpoints: int = Field(default=3, ge=1, le=5)
     spacing: float = Field(default=0.05, gt=0, le=0.2)
+
+
+class Averaging(Specification):
+    """The weights of the last `checkpoints` checkpoints, `spacing` (a share of all steps) apart, are averaged; the mean
+    is what is scored and stored (as in Luo et al. 2025, arXiv 2511.18903, in place of a decay)."""
+
+    checkpoints: int = Field(ge=2, le=50)
+    spacing: float = Field(default=0.05, gt=0, le=0.2)
+
+    @model_validator(mode="after")
+    def _all_come_after_the_start(self) -> "Averaging":
+        reach = (self.checkpoints - 1) * self.spacing
+        if reach >= 1:
+            raise fault("/checkpoints", self.checkpoints, f"at {self.spacing} of the steps apart, the first is no step")
+        return self
 
 
 class Anchor(Specification):
@@ -89,27 +105,77 @@ def _decontamination_tag(value: Any) -> str:
     return "(word)" if isinstance(value, str) else "(set)"
 
 
-class Protocol(Specification):
-    """How proxies are trained. The learning rate is stored as `standard_rate × reduction`."""
+class ProtocolBase(Specification):
+    """What a protocol says in one way only; how long, in which batches and which shape are said in several
+    (proxy.protocol_requests) and stored in one."""
 
     name: Name
-    architecture: Architecture
     tokenizer: str = Field(min_length=1, description="fingerprint of a registered tokenizer")
-    batch_sequences: int = Field(ge=1)
-    steps: int = Field(ge=1)
     optimizer: AdamW = AdamW()
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
+    averaging: Averaging | None = Field(default=None, description="score and store averaged weights")
+    z_loss: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="coefficient of (log Σ exp logits)²; PaLM's is 1e-4"
+    )
     standard_rate: float = Field(gt=0, le=1, allow_inf_nan=False)
     reduction: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
     precision: Literal["bf16", "fp32"] = "bf16"
     device_class: Literal["cpu", "cuda"] = "cpu"
+    micro_batch_sequences: int | None = Field(
+        default=None, ge=1, description="sequences at once; the batch's gradient is the mean of its parts'"
+    )
+    activation_checkpointing: bool = Field(
+        default=False, description="compute each layer again in the backward pass instead of keeping it: less memory"
+    )
     decontamination: Annotated[
         Annotated[Literal["exact"], Tag("(word)")] | Annotated[Decontamination, Tag("(set)")],
         Discriminator(_decontamination_tag),
     ] = "exact"
     numerics_version: int = NUMERICS_VERSION
     anchors: tuple[Anchor, ...] = Field(default=(), description="known seed noise: pooled with what a ranking shows")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _averaged_weights_are_scored_once(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("averaging") is not None and "scoring" not in content:
+            return {**content, "scoring": {"checkpoints": 1}}
+        return content
+
+    @model_validator(mode="after")
+    def _scores_and_weights_are_not_both_averaged(self) -> "ProtocolBase":
+        if self.averaging is not None and self.scoring.checkpoints != 1:
+            raise fault(
+                "/scoring/checkpoints", self.scoring.checkpoints, "must be 1: averaging gives one set of weights"
+            )
+        return self
+
+
+class Protocol(ProtocolBase):
+    """How proxies are trained. The learning rate is stored as `standard_rate × reduction`."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"averaging", "z_loss", "micro_batch_sequences", "activation_checkpointing"}
+    )
+
+    architecture: Architecture
+    batch_sequences: int = Field(ge=1)
+    steps: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> "Protocol":
+        micro = self.micro_batch_sequences
+        if micro is not None and self.batch_sequences % micro:
+            raise fault("/micro_batch_sequences", micro, f"does not divide batch_sequences, {self.batch_sequences}")
+        return self
+
+    @model_validator(mode="after")
+    def _decay_begins_after_the_warm_up(self) -> "Protocol":
+        if self.schedule.kind == "wsd" and self.warmup_steps > self.steps - self.decay_steps:
+            first = self.steps - self.decay_steps
+            message = f"the decay would begin at step {first} of {self.steps}, within the warm-up's {self.warmup_steps}"
+            raise fault("/schedule/decay_share", self.schedule.decay_share, message)
+        return self
 
     @property
     def decontamination_set(self) -> Decontamination | None:
@@ -136,14 +202,20 @@ class Protocol(Specification):
             return self.schedule.warmup_steps
         return math.ceil(2 / (1 - self.optimizer.beta2))
 
+    @property
+    def decay_steps(self) -> int:
+        """The last steps of a wsd schedule, at least one."""
+        return max(1, round(self.schedule.decay_share * self.steps))
+
     def training_flops(self) -> float:
-        """6 × non-embedding parameters × tokens + 12 × layers × width × context × tokens (attention)."""
+        """6 × non-embedding parameters × tokens + 12 × layers × width × context × tokens (attention). The output layer
+        is not in it, tied or not, nor what micro-batches or activation checkpointing compute again."""
         a = self.architecture
         return (6.0 * a.non_embedding_parameters + 12.0 * a.layers * a.width * a.context_tokens) * self.token_budget
 
     def treatment(self) -> dict[str, object]:
         """What decides a run's result besides recipe, seeds and rate: name, rate and anchors are left out."""
-        return self.model_dump(mode="json", exclude={"name", "standard_rate", "reduction", "anchors"})
+        return _content(self, {"name", "standard_rate", "reduction", "anchors"})
 
     def cohort_key(self) -> str:
         """Runs with the same key train in one process and share one compilation."""
@@ -153,7 +225,21 @@ class Protocol(Specification):
 def fingerprint_protocol(protocol: Protocol) -> str:
     """Content address of a protocol; its name is not part of it. One without anchors reads as before there were any."""
     without = {"name"} if protocol.anchors else {"name", "anchors"}
-    return fingerprint(protocol.model_dump(mode="json", exclude=without))
+    return fingerprint(_content(protocol, without))
+
+
+def _content(model: BaseModel, exclude: set[str]) -> dict[str, object]:
+    """What is hashed. Options that came `later` are left out at their default, so that a protocol and its runs keep
+    their fingerprints when the language grows: a finished run is never trained again."""
+    found = model.model_dump(mode="json", exclude=exclude)
+    later: frozenset[str] = getattr(model, "later", frozenset())
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if name in later and value == field.default:
+            found.pop(name, None)
+        elif name in found and isinstance(value, BaseModel):
+            found[name] = _content(value, set())
+    return found
 
 
 def fingerprint_run(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 Media = Literal["json", "yaml"]
 BRANCHES = {
-    f"({name})" for name in (*KINDS, "word", "near", "set", "source", "group")
+    f"({name})" for name in (*KINDS, "word", "near", "set", "preset", "source", "group")
 }  # which of several models was meant
 # The last three are what PyYAML lets out for values such as `!!int ""`, `!!bool x` and `!!timestamp x`.
 UNPARSABLE = (ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError, TypeError)

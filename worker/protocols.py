@@ -1,22 +1,32 @@
 """Protocols: immutable and versioned. The same content under the same name is the same version."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from proxy import NUMERICS_VERSION
 from proxy.errors import InvalidInputError
+from proxy.protocol_requests import ProtocolRequest, resolve
 from proxy.protocols import Anchor, fingerprint_protocol
 from proxy.protocols import Protocol as ProtocolSpec
 from worker.corpora import find_text
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
+from worker.parsing import validate
 from worker.store.models import Protocol, Suite
 from worker.tokenizers import find_tokenizer
 
 if TYPE_CHECKING:
     from proxy.ranking.evidence import AnchorNoise
+
+
+def register_protocol(session: Session, content: Any) -> tuple[Protocol, bool]:
+    """What somebody wrote (proxy.protocol_requests), in its one stored form; otherwise as `store_protocol`."""
+    request = validate(ProtocolRequest, content)
+    vocabulary = find_tokenizer(session, request.tokenizer).vocabulary
+    assert vocabulary is not None  # a usable tokenizer has one
+    return store_protocol(session, validate(ProtocolSpec, resolve(request, vocabulary)))
 
 
 def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool]:

@@ -6,17 +6,18 @@ from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.protocols.schemas import AnchorsIn, ProtocolOut, show
-from proxy.protocols import Protocol
+from proxy.protocol_requests import ProtocolRequest
 from worker import anchors, protocols
 from worker.parsing import validate
 
 router = APIRouter(prefix="/protocols", tags=["protocols"])
 
 
-@router.post("", status_code=201, openapi_extra=takes(Protocol))
+@router.post("", status_code=201, openapi_extra=takes(ProtocolRequest))
 def register(key: Key, body: Body, writing: Writing, response: Response) -> ProtocolOut:
-    """Registers a version; 200 if this content is there under this name."""
-    row, is_new = protocols.store_protocol(writing.session, validate(Protocol, body))
+    """Registers a version; 200 if this content is there under this name. The shape may be a preset's name
+    (`/v1/presets`), length and batch in tokens: what is stored is in numbers."""
+    row, is_new = protocols.register_protocol(writing.session, body)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/protocols/{row.id}"
     return show(row)

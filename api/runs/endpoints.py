@@ -1,10 +1,13 @@
 """Single trainings."""
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
-from api.dependencies import Reading
+from api.dependencies import Reading, SettingsOf
 from api.runs.schemas import CurveOut, RunOut, show_run
+from proxy.exports import tar_bytes, tar_chunks
 from worker.evaluations import get_run, scores_of_runs
+from worker.exports import export_files
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -20,3 +23,15 @@ def show_one(run_id: str, session: Reading) -> RunOut:
 def show_curve(run_id: str, session: Reading) -> CurveOut:
     """Its training curve; no rows until it has ended."""
     return CurveOut(rows=(get_run(session, run_id).result or {}).get("curve", []))
+
+
+@router.get("/{run_id}/export", response_class=StreamingResponse)
+def export(run_id: str, session: Reading, settings: SettingsOf) -> StreamingResponse:
+    """A finished run as a Hugging Face checkpoint, in a tar archive: model.safetensors, config.json,
+    generation_config.json, tokenizer.json, tokenizer_config.json. `transformers` computes the same logits with it."""
+    files = export_files(session, settings, run_id)
+    headers = {
+        "Content-Length": str(tar_bytes(files)),
+        "Content-Disposition": f'attachment; filename="{run_id}.tar"',
+    }
+    return StreamingResponse(tar_chunks(files), media_type="application/x-tar", headers=headers)

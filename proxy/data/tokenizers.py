@@ -64,6 +64,11 @@ class Tokenizer:
                 return cls(content, backend, content_fingerprint, vocabulary[name])
         raise InvalidInputError.at("/tokenizer", content[:80], f"has no end-of-text token; known are {KNOWN_ENDS}")
 
+    @property
+    def end_of_text_name(self) -> str:
+        """How the end of text is spelt."""
+        return str(self._backend.id_to_token(self.end_of_text))
+
     def __reduce__(self) -> tuple[Callable[[str], "Tokenizer"], tuple[str]]:
         """To other processes as its content: the library's own way forgets that special tokens are text."""
         return Tokenizer.from_json, (self._content,)

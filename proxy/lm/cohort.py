@@ -14,6 +14,7 @@ from torch import Tensor
 
 from proxy.data.tokenizers import TokenArray
 from proxy.errors import LossDivergedError
+from proxy.lm.averaging import WeightAverage
 from proxy.lm.checkpoints import join_checkpoints, split_checkpoints
 from proxy.lm.device import Device, detect
 from proxy.lm.evaluation import Float64Array, ScoringSet
@@ -89,6 +90,7 @@ class _Run:
     saved: TrainingState | None = None
     scored: list[dict[str, Float64Array]] = field(default_factory=list)
     checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    average: WeightAverage = field(default_factory=WeightAverage)
     outcome: MemberOutcome | None = None
 
 
@@ -191,8 +193,17 @@ class _Cohort:
                 continue
             self.trainer.train(run.tokens_N, run.member.learning_rate, stop, run.log, self._reporter(run))
             if stop in checkpoint_steps(self.protocol):
-                run.scored.append(self.trainer.score(scoring_sets))
-                run.checkpoints[stop] = self.trainer.weights()
+                self._keep(run, stop, scoring_sets)
+
+    def _keep(self, run: _Run, step: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
+        """Scores and keeps the weights of a checkpoint; where weights are averaged, their mean after the last one."""
+        if self.protocol.averaging is not None:
+            run.average.add(self.trainer.weights())
+            if step < self.protocol.steps:
+                return
+            self.trainer.load_weights(run.average.mean)
+        run.scored.append(self.trainer.score(scoring_sets))
+        run.checkpoints[step] = self.trainer.weights()
 
     def _reporter(self, run: _Run) -> Callable[[int, float], None]:
         first_step, started_at = self.trainer.state.step, time.perf_counter()
@@ -250,9 +261,11 @@ class _Cohort:
 
 
 def checkpoint_steps(protocol: ProxyProtocol) -> tuple[int, ...]:
-    """The steps after which the run is scored: the last one, and those `spacing` of all steps apart before it."""
-    spacing = max(1, round(protocol.scoring.spacing * protocol.steps))
-    steps = (protocol.steps - index * spacing for index in range(protocol.scoring.checkpoints))
+    """The steps whose weights count: the last one, and those `spacing` of all steps apart before it. They are scored,
+    or their weights averaged."""
+    asked = protocol.averaging or protocol.scoring
+    spacing = max(1, round(asked.spacing * protocol.steps))
+    steps = (protocol.steps - index * spacing for index in range(asked.checkpoints))
     return tuple(step for step in steps if step > 0)
 
 

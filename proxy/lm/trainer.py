@@ -58,7 +58,12 @@ class Trainer:
 
     def __init__(self, protocol: Protocol, device: Device) -> None:
         self.protocol, self.device = protocol, device
-        self.model = ProxyModel(protocol.architecture, device.compute_dtype).to(device.device)
+        self.model = ProxyModel(
+            protocol.architecture,
+            device.compute_dtype,
+            z_loss=protocol.z_loss,
+            recomputes=protocol.activation_checkpointing,
+        ).to(device.device)
         self.model.draw_weights(torch.Generator().manual_seed(0))
         weights_P, self._gradients_P, self._decay_P = flatten_parameters(self.model)
         self.state = TrainingState(
@@ -103,8 +108,7 @@ class Trainer:
         start = step * protocol.batch_tokens
         inputs_BT = tokens_N[start : start + protocol.batch_tokens].view(shape).long()
         targets_BT = tokens_N[start + 1 : start + 1 + protocol.batch_tokens].view(shape).long()
-        loss = self._loss(inputs_BT, targets_BT)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._accumulate(inputs_BT, targets_BT)
         scalars = scalars_of(protocol.optimizer, step, learning_rate(step, protocol, peak)).to(self.device.device)
         with torch.no_grad():
             state = self.state
@@ -112,7 +116,22 @@ class Trainer:
                 state.weights_P, self._gradients_P, state.mean_P, state.square_P, self._decay_P, scalars
             )
         self.state.step += 1
-        return loss.detach(), norm.clone()
+        return loss, norm.clone()
+
+    def _accumulate(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Adds the batch's gradient; its loss. Micro-batches are equally large, so their mean is the batch's."""
+        rows = self.protocol.micro_batch_sequences or self.protocol.batch_sequences
+        if rows == self.protocol.batch_sequences:
+            loss = self._loss(inputs_BT, targets_BT)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+        share, losses = rows / self.protocol.batch_sequences, []
+        micro_batches = zip(torch.split(inputs_BT, rows), torch.split(targets_BT, rows), strict=True)
+        for inputs, targets in micro_batches:
+            part = self._loss(inputs, targets) * share
+            part.backward()  # type: ignore[no-untyped-call]
+            losses.append(part.detach())
+        return torch.stack(losses).sum()
 
     def score(self, scoring_sets: Mapping[str, ScoringSet]) -> dict[str, Float64Array]:
         """Summed nats of each document of each set, with the weights as they are."""

@@ -17,6 +17,7 @@ from api import cli
 from api.up import free_port
 from proxy.data.tokenizers import train_tokenizer
 from tests.api.service import EVALUATION, PROTOCOL, RECIPE, REFERENCE, SUITE, Service, wait_for
+from tests.api.test_exports import FILES, any_run
 from tests.worker.engine.corpora import write_corpus
 from worker.engine import work_until_idle
 from worker.settings import Settings, get_settings
@@ -275,3 +276,29 @@ def test_demo_and_study_are_handed_their_folders(tmp_path: Path, monkeypatch: py
     good(CliRunner().invoke(cli.app, ["study-small", str(tmp_path)]))
     assert (asked[0]["is_quick"], asked[0]["keep"], asked[0]["folder"]) == (True, False, tmp_path)
     assert asked[1]["corpora"] == tmp_path
+
+
+def test_the_terminal_writes_the_folder_whole_or_not_at_all(
+    run: Run,
+    ranked: Service,
+    tmp_path: Path,
+) -> None:
+    run_id = any_run(ranked)
+    out = tmp_path / "new" / "proxy"
+    assert run_id in good(run("run", "export", run_id, "--out", out))
+    assert {file.name for file in out.iterdir()} == FILES
+    assert [file.name for file in out.parent.iterdir()] == ["proxy"]
+    again = run("run", "export", run_id, "--out", out)
+    assert (again.exit_code, "exists already" in str(again.exception)) == (1, True)
+    unknown = run("run", "export", "nobody", "--out", tmp_path / "other")
+    assert (unknown.exit_code, "no run 'nobody'" in str(unknown.exception)) == (1, True)
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "file").write_text("")
+    inside = run("run", "export", run_id, "--out", tmp_path / "file" / "out")
+    assert "cannot be written" in str(inside.exception)
+
+
+def test_presets_are_listed(run: Run) -> None:
+    listed = good(run("protocol", "presets"))
+    assert "124,439,808" in listed
+    assert "pythia-1b" in listed

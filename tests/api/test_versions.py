@@ -35,6 +35,8 @@ def test_changed_content_is_the_next_version(
         ("protocols", PROTOCOL | {"standard_rate": 0}, "/standard_rate"),
         ("protocols", PROTOCOL | {"architecture": {**PROTOCOL["architecture"], "vocabulary": 301}},
          "/architecture/vocabulary"),
+        ("protocols", PROTOCOL | {"tokens": 100}, "/tokens"),
+        ("protocols", PROTOCOL | {"architecture": {"preset": "nano-1m", "width": 100}}, "/architecture/width"),
         ("suites", {"name": "s", "sets": [{"name": "a", "corpus": "none"}]}, "/sets/0/corpus"),
         ("suites", {"name": "s", "sets": [{"name": "a", "corpus": "held", "cluster_field": "file"}]},
          "/sets/0/cluster_field"),
@@ -49,3 +51,18 @@ def test_what_is_wrong_is_named(service: Service, noun: str, body: dict[str, obj
 def test_two_sets_of_one_name_are_refused(service: Service) -> None:
     answer = service.post("/v1/suites", {"name": "s", "sets": [{"name": "a", "corpus": "held"}] * 2})
     assert "set names repeat" in problem_of(answer)["detail"]
+
+
+def test_a_protocol_is_stored_in_numbers(service: Service) -> None:
+    said = {key: value for key, value in PROTOCOL.items() if key not in ("architecture", "steps", "batch_sequences")}
+    said |= {"architecture": "nano-0.3m", "tokens_per_parameter": 2, "batch_tokens": 256}
+    answer = service.post("/v1/protocols", said)
+    assert answer.status_code == 201, answer.text
+    spec = answer.json()["spec"]
+    presets = {one["name"]: one for one in service.get("/v1/presets").json()["items"]}
+    assert spec["architecture"] == presets["nano-0.3m"]["architecture"] | {"vocabulary": 300}
+    parameters = presets["nano-0.3m"]["non_embedding_parameters"] + 300 * 64
+    assert (spec["batch_sequences"], spec["steps"]) == (2, -(-2 * parameters // 256))
+    same = {key: value for key, value in spec.items() if value is not None}
+    assert service.post("/v1/protocols", same).status_code == 200
+    assert service.post("/v1/protocols", said).status_code == 200

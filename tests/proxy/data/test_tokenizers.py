@@ -79,3 +79,36 @@ def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
 def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"^/vocabulary: needs at least 257 \(got 256\)"):
         train_tokenizer(PROSE, 256)
+
+
+def published() -> str:
+    """A file as GPT-2's is: byte-level BPE without special tokens in its model, the end of text added behind it, an
+    offset-trimming post-processor, and a second added token."""
+    content = json.loads(TRAINED)
+    model = content["model"]
+    del model["vocab"][END_OF_TEXT]
+    model["vocab"] = {piece: index for index, piece in enumerate(sorted(model["vocab"], key=model["vocab"].get))}
+    size = len(model["vocab"])
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    content["added_tokens"] = [
+        {"id": size, "content": "<|padding|>", **added},
+        {"id": size + 1, "content": END_OF_TEXT, **added},
+    ]
+    content["post_processor"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": True,
+        "trim_offsets": False,
+        "use_regex": True,
+    }
+    return json.dumps(content)
+
+
+def test_a_published_file_with_added_tokens_loads_with_all_its_ids() -> None:
+    tokenizer = Tokenizer.from_json(published())
+    size = len(json.loads(published())["model"]["vocab"])
+    assert (tokenizer.end_of_text, tokenizer.vocabulary) == (size + 1, size + 2)
+    assert tokenizer.end_of_text_name == END_OF_TEXT
+    texts = ["the cat sat", f"spelt {END_OF_TEXT} out", "<|padding|>", " ünïcode \n"]
+    tokens = tokenizer.encode_batch(texts)
+    assert tokenizer.decode_batch(tokens) == texts
+    assert all(token.max() < size for token in tokens)
