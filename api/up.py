@@ -58,6 +58,7 @@ class Service:
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
+    patience_seconds: float = STOP_SECONDS
     _started_at: float = field(default=0.0)
 
     def start(self) -> None:
@@ -95,7 +96,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(self.patience_seconds)
         _kill_group(self.process.pid)
         self.process.wait()
 
@@ -255,7 +256,10 @@ def _service(role: str, settings: Settings) -> Service:
     environment = dict(os.environ) | {f"FORETASTE_{name.upper()}": str(value) for name, value in spoken.items()}
     environment["FORETASTE_DATA_DIR"] = str(settings.data_dir.resolve())
     log_path = settings.data_dir.resolve() / "logs" / f"{role}.log"
-    return Service(role=role, log_path=log_path, environment=environment)
+    keeping_states = settings.stop_seconds if role == "worker" and settings.checkpoint_seconds else 0.0
+    return Service(
+        role=role, log_path=log_path, environment=environment, patience_seconds=STOP_SECONDS + keeping_states
+    )
 
 
 def _wait_until_ready(stack: Stack) -> None:

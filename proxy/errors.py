@@ -78,6 +78,23 @@ class LossDivergedError(ForetasteError):
         super().__init__(f"the training loss became {value} at step {step}")
 
 
+OUT_OF_MEMORY = "out of memory"  # begins every error that a smaller batch may help against
+WHAT_HELPS = (
+    "what would help: fewer batch_sequences or context_tokens in the protocol, a smaller vocabulary, fewer trainings "
+    "at once (lanes), or a machine with more memory"
+)
+
+
+class TokensEndedError(ForetasteError):
+    """The training stream holds fewer tokens than the run's steps need."""
+
+    title = "Training tokens ended"
+
+    def __init__(self, step: int, missing: int) -> None:
+        self.step = step
+        super().__init__(f"the training stream ended at step {step}: {missing:,} tokens are missing")
+
+
 class CorpusChangedError(ForetasteError):
     """A corpus on disk is no longer the one that was registered."""
 

@@ -6,6 +6,7 @@ temporary name beside its target and is renamed: a reader sees the whole file or
 
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,6 +73,16 @@ def new_losses_path(place: Place, run_id: str, suite_id: str) -> Path:
 def new_checkpoint_path(place: Place, run_id: str) -> Path:
     """For a run's last weights; a new name each time."""
     return place.artifact_dir / "checkpoints" / f"{run_id}-{uuid.uuid4().hex[:8]}.safetensors"
+
+
+def states_folder(place: Place) -> Path:
+    """Folders of runs that have begun, with the states that a next attempt goes on from."""
+    return place.artifact_dir / "states"
+
+
+def forget_states(place: Place, run_id: str) -> None:
+    """Removes what was kept of a run that has ended; nothing happens where nothing was."""
+    shutil.rmtree(states_folder(place) / run_id, ignore_errors=True)
 
 
 def relative_path(place: Place, path: Path) -> str:

@@ -4,13 +4,16 @@ Any number of reconcilers may run at once; each step is a short transaction that
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from worker import leases
+from worker.artifacts import forget_states, states_folder
 from worker.cohorts.endings import settle_failed_job
 from worker.cohorts.work import conclude
 from worker.parts import heal
@@ -19,7 +22,9 @@ from worker.retirements import purge_again
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
 from worker.store.sessions import Sessions, read_scope, session_scope
-from worker.store.states import FINAL_STATES
+from worker.store.states import FINAL_STATES, State
+
+UNCLAIMED_SECONDS = 86_400.0
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +55,40 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
             logger.warning("settled jobs %s, whose parts had all ended", healed)
         if purged := purge_again(session, settings):
             logger.warning("removed what was left, or made again, of retired contents %s", purged)
+    sweep_states(sessions, settings, now)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings)
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)
+
+
+def sweep_states(sessions: Sessions, settings: Settings, now: datetime) -> tuple[str, ...]:
+    """Removes the states of runs that have ended while nobody was there to do it; the runs' ids.
+
+    Those of a cancelled run stay for a day, as it may be asked for again; so do those of runs that are not known here.
+    """
+    folders = {path.name: path for path in states_folder(settings).glob("*")}
+    if not folders:
+        return ()
+    with read_scope(sessions) as session:
+        found = session.execute(select(Run.id, Run.state).where(Run.id.in_(folders)))
+        states = {row.id: row.state for row in found}
+    ended = {State.FINISHED, State.STOPPED, State.FAILED}
+    swept = tuple(
+        name
+        for name, path in folders.items()
+        if states.get(name) in ended
+        or (states.get(name) in (None, State.CANCELLED) and _age_seconds(path, now) > UNCLAIMED_SECONDS)
+    )
+    for run_id in swept:
+        forget_states(settings, run_id)
+    return swept
+
+
+def _age_seconds(path: Path, now: datetime) -> float:
+    """Since a file in it was last written or removed; 0 where it has gone meanwhile."""
+    with suppress(FileNotFoundError):
+        return now.timestamp() - path.stat().st_mtime
+    return 0.0
 
 
 def _conclude_forgotten(sessions: Sessions, settings: Settings) -> tuple[str, ...]:

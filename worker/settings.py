@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0, description="a worker silent for so long has lost its runs")
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
     reconcile_seconds: float = Field(default=15.0, gt=0, description="how often forgotten work is looked for")
+    checkpoint_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="how often a run's state is kept, to go on from after a crash; 0: never",
+    )
+    stop_seconds: float = Field(
+        default=30.0, ge=0, description="how long a worker that stops waits for its trainings to keep their states"
+    )
     max_attempts: int = Field(default=3, ge=1, description="a run that failed so often is given up")
     agreement_alarm: float = Field(
         default=0.5, ge=-1, le=1, description="an agreement whose Spearman may be below this (95 %) raises an alarm"

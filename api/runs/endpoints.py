@@ -1,10 +1,14 @@
 """Single trainings."""
 
-from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+import csv
+import io
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from api.dependencies import Reading, SettingsOf
-from api.runs.schemas import CurveOut, RunOut, show_run
+from api.runs.schemas import CURVE_COLUMNS, CurveOut, RunOut, show_rows, show_run
 from proxy.exports import tar_bytes, tar_chunks
 from worker.evaluations import get_run, scores_of_runs
 from worker.exports import export_files
@@ -19,10 +23,16 @@ def show_one(run_id: str, session: Reading) -> RunOut:
     return show_run(run, scores_of_runs(session, [run.id]).get(run.id, []))
 
 
-@router.get("/{run_id}/curve")
-def show_curve(run_id: str, session: Reading) -> CurveOut:
-    """Its training curve; no rows until it has ended."""
-    return CurveOut(rows=(get_run(session, run_id).result or {}).get("curve", []))
+@router.get("/{run_id}/curve", response_model=CurveOut)
+def show_curve(
+    run_id: str, request: Request, session: Reading, format: Literal["json", "csv"] | None = None
+) -> Response:
+    """Its training curve; no rows until it has ended. CSV by `?format=csv` or `Accept: text/csv`."""
+    rows = show_rows(get_run(session, run_id))
+    headers = {"Vary": "Accept"}
+    if format == "csv" or (format is None and request.headers.get("accept", "").startswith("text/csv")):
+        return Response(_as_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return JSONResponse(CurveOut(rows=rows).model_dump(mode="json"), headers=headers)
 
 
 @router.get("/{run_id}/export", response_class=StreamingResponse)
@@ -35,3 +45,9 @@ def export(run_id: str, session: Reading, settings: SettingsOf) -> StreamingResp
         "Content-Disposition": f'attachment; filename="{run_id}.tar"',
     }
     return StreamingResponse(tar_chunks(files), media_type="application/x-tar", headers=headers)
+
+
+def _as_csv(rows: list[list[float | None]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([CURVE_COLUMNS, *rows])
+    return out.getvalue()

@@ -8,6 +8,15 @@ from pydantic import BaseModel, Field
 from worker.store.models import Protocol, Recipe, Run, RunScore, Suite
 from worker.store.states import State
 
+CURVE_COLUMNS = (
+    "step",
+    "loss",
+    "gradient_norm",
+    "learning_rate",
+    "update_to_weight",
+    "flops",
+    "tokens_per_second",
+)
 HEAVY = ("curve", "suites")  # the curve has its own address, the suites' results are `scores`
 
 
@@ -49,8 +58,13 @@ class RunOut(BaseModel):
     replicate: int
     sweep: str | None = Field(description="runs with the same word are the rates of one sweep")
     attempt: int
-    progress: dict[str, Any] = Field(description="step, steps, loss, tokens_per_second, seconds_left while it runs")
+    progress: dict[str, Any] = Field(
+        description="step, steps, loss, tokens_per_second, seconds_left, resumed_from_step while it runs"
+    )
     error: str | None
+    resumed_from_step: list[int] = Field(
+        description="the step that each further beginning went on from, 0: anew; known when the run has ended"
+    )
     result: dict[str, Any] | None
     scores: list[ScoreOut]
     created_at: datetime
@@ -59,10 +73,17 @@ class RunOut(BaseModel):
 
 
 class CurveOut(BaseModel):
-    """Training curve, thinned to at most 200 points: step, loss (nats a token), gradient norm, learning rate."""
+    """Training curve, thinned to at most 200 points. Loss in nats a token, gradient norm before clipping, FLOPs up to
+    the step. What was not recorded when the run was trained is null."""
 
-    columns: tuple[str, ...] = ("step", "loss", "gradient_norm", "learning_rate")
+    columns: tuple[str, ...] = CURVE_COLUMNS
     rows: list[list[float | None]]
+
+
+def show_rows(run: Run) -> list[list[float | None]]:
+    """All columns in every row; older runs recorded the first four."""
+    rows: list[list[float | None]] = (run.result or {}).get("curve", [])
+    return [[*row, *[None] * (len(CURVE_COLUMNS) - len(row))] for row in rows]
 
 
 def refer_to_recipe(row: Recipe) -> RecipeRef:
@@ -90,6 +111,7 @@ def show_run(run: Run, scores: list[tuple[RunScore, Suite]]) -> RunOut:
         attempt=run.attempt,
         progress=run.progress,
         error=run.error,
+        resumed_from_step=(run.result or {}).get("resumed_from_step", []),
         result=result,
         scores=[
             ScoreOut(suite=refer_to_version(suite), score=score.score, sets=score.sets, gates=score.gates)

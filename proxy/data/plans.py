@@ -8,6 +8,7 @@ much of their streams as their definitions allow, and their comparison is paired
 A plan can be read from any token on, and reads only what it draws.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,6 +91,13 @@ class SamplingPlan:
         if start + count <= self.tokens:
             return found
         return np.concatenate([found, np.array([self.end_of_text], dtype=found.dtype)])
+
+    def digest(self) -> str:
+        """Names which pieces come in which order: equal plans over the same stores give the same tokens."""
+        summed = hashlib.blake2b(digest_size=16)
+        for column_P in (self.store_P, self.row_P, self.length_P):
+            summed.update(np.ascontiguousarray(column_P).data)
+        return summed.hexdigest()
 
     def _gather(self, pieces: slice) -> TokenArray:
         """Whole pieces, one after the other."""

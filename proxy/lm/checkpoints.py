@@ -24,12 +24,14 @@ def join_checkpoints(weights_by_step: Mapping[int, Mapping[str, Tensor]]) -> dic
 
 
 def split_checkpoints(stored: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The checkpoints that `join_checkpoints` put together, in any order."""
+    """The checkpoints that `join_checkpoints` put together, in the order of their steps."""
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in stored.items():
         step, _, name = key.rpartition("/")
         found.setdefault(step, {})[name] = tensor
-    return list(found.values())
+    last = found.pop("", None)
+    ordered = [found[step] for step in sorted(found, key=lambda step: int(step.removeprefix("step-")))]
+    return ordered if last is None else [*ordered, last]
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor]) -> None:

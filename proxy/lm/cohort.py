@@ -1,113 +1,64 @@
 """A cohort: runs of one architecture, trained in one process that compiles once.
 
 Members with the same `sweep` are the rates of one sweep: each trains to 30 % of the steps, then the hopeless ones
-are given up and the others go on. A member that diverges or is cancelled ends alone.
+are given up and the others go on. A member that diverges or is cancelled ends alone. The states of the runs that have
+begun are kept by the clock (proxy.lm.saving), and a run whose state is found goes on from it.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from proxy.data.tokenizers import TokenArray
-from proxy.errors import LossDivergedError
+from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS, LossDivergedError, TokensEndedError
 from proxy.lm.averaging import WeightAverage
 from proxy.lm.checkpoints import join_checkpoints, split_checkpoints
 from proxy.lm.device import Device, detect
 from proxy.lm.evaluation import Float64Array, ScoringSet
-from proxy.lm.optimizer import TrainingState
-from proxy.lm.schedules import learning_rate
-from proxy.lm.trainer import Log, Trainer
+from proxy.lm.feeds import TokenFeed
+from proxy.lm.logs import Log
+from proxy.lm.members import CohortEvents, Ending, Member, MemberOutcome, RunInTraining
+from proxy.lm.memory import free_memory, is_out_of_memory
+from proxy.lm.saving import Saver, Saving, StoppedError
+from proxy.lm.states import SavedRun
+from proxy.lm.trainer import Trainer
 from proxy.protocols import Protocol as ProxyProtocol
 
-__all__ = ["CohortEvents", "Member", "MemberOutcome", "ScoringSet", "rescore", "train_cohort"]
+__all__ = ["CohortEvents", "Member", "MemberOutcome", "ScoringSet", "StoppedError", "rescore", "train_cohort"]
 
 SWEEP_CHECK_SHARE = 0.3
 HOPELESS_NATS = 0.25  # a rate so far behind the sweep's best at the check does not catch up; see docs/decisions/0002
-SMOOTHING_SHARE = 0.05
-CURVE_POINTS = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """One run. `stream` gives token_budget + 1 tokens, [N]."""
-
-    run_id: str
-    learning_rate: float
-    seed: int
-    stream: Callable[[], TokenArray]
-    sweep: str | None = None
-
-
-class CohortEvents(Protocol):
-    """What a cohort tells while it works, and asks."""
-
-    def progress(
-        self, run_id: str, step: int, steps: int, loss: float, tokens_per_second: float, seconds_left: float
-    ) -> None: ...
-
-    def is_cancelled(self, run_id: str) -> bool: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemberOutcome:
-    """How a run ended. Losses are nats a token; `curve` rows are step, loss, gradient norm, rate (at most 200 rows).
-
-    `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints; empty unless finished.
-    `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone.
-    """
-
-    run_id: str
-    state: Literal["finished", "stopped", "failed", "cancelled"]
-    steps_done: int
-    tokens: int
-    parameters: int
-    seconds: float
-    tokens_per_second: float | None
-    curve: list[list[float]]
-    final_loss: float | None
-    error: str | None = None
-    failed_step: int | None = None
-    nats: dict[str, Float64Array] = field(default_factory=dict)
-    weights: dict[str, Tensor] | None = None
-    notes: tuple[str, ...] = ()
+NO_SAVING = Saving()
 
 
 class _CancelledError(Exception):
     """Raised inside the training loop to leave it."""
 
 
-@dataclass(kw_only=True)
-class _Run:
-    """A member while it trains."""
-
-    member: Member
-    log: Log
-    tokens_N: Tensor | None = None
-    saved: TrainingState | None = None
-    scored: list[dict[str, Float64Array]] = field(default_factory=list)
-    checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    average: WeightAverage = field(default_factory=WeightAverage)
-    outcome: MemberOutcome | None = None
-
-
-def train_cohort(
+def train_cohort(  # noqa: PLR0913 - what is trained, how it is watched, with what: all plain
     protocol: ProxyProtocol,
     members: Sequence[Member],
     scoring_sets: Mapping[str, ScoringSet],
     events: CohortEvents,
     threads: int,
     want_compile: bool,
+    saving: Saving = NO_SAVING,
+    micro_batches: int = 1,
 ) -> Iterator[MemberOutcome]:
-    """Trains every member and yields each outcome as soon as it is known."""
+    """Trains every member and yields each outcome as soon as it is known.
+
+    StoppedError when `saving` says that the process is to end: the states of all runs that have begun are kept then.
+    """
     if not members:
         return
-    cohort = _Cohort(protocol, detect(protocol.precision, protocol.device_class, threads, want_compile), events)
+    device = detect(protocol.precision, protocol.device_class, threads, want_compile)
+    cohort = _Cohort(protocol, device, scoring_sets, events, saving)
+    while cohort.trainer.micro_batches < micro_batches and cohort.trainer.split_batch():
+        pass
     for group in _groups(members):
-        yield from cohort.train_group(group, scoring_sets)
+        yield from cohort.train_group(group)
 
 
 def rescore(
@@ -116,13 +67,16 @@ def rescore(
     scoring_sets: Mapping[str, ScoringSet],
     threads: int,
 ) -> dict[str, Float64Array]:
-    """Scores a stored run as it was scored at first, eagerly: one scoring does not repay a compilation."""
+    """Scores a stored run as it was scored at first, eagerly: one scoring does not repay a compilation.
+
+    To the bit what an eager training gave; what a compiled one gave within 1e-5 of it.
+    """
     trainer = Trainer(protocol, detect(protocol.precision, protocol.device_class, threads, want_compile=False))
     scored = []
     for checkpoint in split_checkpoints(weights):
         trainer.load_weights(checkpoint)
         scored.append(trainer.score(scoring_sets))
-    return _mean(scored)
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
 
 
 def _groups(members: Sequence[Member]) -> list[list[Member]]:
@@ -134,83 +88,162 @@ def _groups(members: Sequence[Member]) -> list[list[Member]]:
 
 
 class _Cohort:
-    """The trainer and what is told about it."""
+    """The trainer, what is told about it, and what is kept of it."""
 
-    def __init__(self, protocol: ProxyProtocol, device: Device, events: CohortEvents) -> None:
-        self.protocol, self.device, self.events = protocol, device, events
+    def __init__(
+        self,
+        protocol: ProxyProtocol,
+        device: Device,
+        scoring_sets: Mapping[str, ScoringSet],
+        events: CohortEvents,
+        saving: Saving,
+    ) -> None:
+        self.protocol, self.device, self.scoring_sets, self.events = protocol, device, scoring_sets, events
         self.trainer = Trainer(protocol, device)
+        self.saver = Saver(saving, protocol.steps)
+        self._paused: list[RunInTraining] = []  # begun, and waiting while another run of the sweep uses the trainer
 
-    def train_group(self, group: list[Member], scoring_sets: Mapping[str, ScoringSet]) -> Iterator[MemberOutcome]:
+    def train_group(self, group: Sequence[Member]) -> Iterator[MemberOutcome]:
         """A single run, or the rates of a sweep."""
-        steps = self.protocol.steps
-        if len(group) == 1:
-            run = self._open(group[0])
-            self._advance(run, steps, scoring_sets)
-            yield self._closed(run)
-            return
-        check = max(1, round(SWEEP_CHECK_SHARE * steps))
         runs = [self._open(member) for member in group]
-        for run in runs:
-            self._advance(run, check, scoring_sets)
-            run.saved = self.trainer.state.copy()
-        self._give_up_hopeless(runs, check)
-        for run in runs:
-            if run.outcome is None:
-                assert run.saved is not None
-                self.trainer.state.load(run.saved)
-                self._advance(run, steps, scoring_sets)
+        if len(runs) > 1:
+            self._train_to_check(runs)
+            yield from (run.outcome for run in runs if run.outcome)
+        for run in [run for run in runs if run.outcome is None]:
+            self._paused = [other for other in runs if other is not run and other.saved and other.outcome is None]
+            self._advance(run, self.protocol.steps)
             run.saved = None
-            yield self._closed(run)
+            assert run.outcome is not None
+            yield run.outcome
 
-    def _open(self, member: Member) -> _Run:
-        return _Run(member=member, log=Log.empty(self.protocol.steps))
+    def _train_to_check(self, runs: Sequence[RunInTraining]) -> None:
+        """Each to the step at which they are compared; those that are hopeless there get their outcome."""
+        check = max(1, round(SWEEP_CHECK_SHARE * self.protocol.steps))
+        for run in runs:
+            self._paused = [other for other in runs if other is not run and other.saved and other.outcome is None]
+            if run.log.steps_done < check or run.saved is None:
+                self._advance(run, check)
+                run.saved = self.trainer.state.copy()
+        losses = {run.member.run_id: run.log.smoothed_loss(check) for run in runs if run.outcome is None}
+        best = min(losses.values(), default=0.0)
+        for run in runs:
+            if run.outcome is None and losses[run.member.run_id] > best + HOPELESS_NATS:
+                run.outcome = self._outcome(run, "stopped")
 
-    def _closed(self, run: _Run) -> MemberOutcome:
-        assert run.outcome is not None
-        return run.outcome
+    def _open(self, member: Member) -> RunInTraining:
+        """As it was left by an earlier attempt, or at its beginning."""
+        run = RunInTraining(member=member, log=Log.empty(self.protocol.steps))
+        found = self.saver.find(member.run_id)
+        problems = "; ".join(found.problems)
+        if found.run is None:
+            if problems:
+                run.notes.append(f"started again from step 0: {problems}")
+            run.resumed_from = (0,) if problems or found.attempt > 1 else ()
+            return run
+        kept = found.run
+        run.log, run.saved, run.kept_step = kept.log, kept.state, kept.state.step
+        run.scored = {step: dict(nats) for step, nats in kept.scored.items()}
+        run.checkpoints = {step: dict(weights) for step, weights in kept.checkpoints.items()}
+        run.resumed_from = (*kept.resumed_from, kept.state.step)
+        run.notes = [*kept.notes, *([f"went on from step {kept.state.step}: {problems}"] if problems else [])]
+        run.saving_seconds = kept.saving_seconds
+        if kept.place != self._place():
+            run.notes.append(
+                f"the first {kept.state.step} steps were computed on {kept.place}, the next ones on {self._place()}: "
+                "equal within rounding to a run on one of them, not to the bit"
+            )
+        return run
 
-    def _advance(self, run: _Run, until: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
+    def _advance(self, run: RunInTraining, until: int) -> None:
         """Trains up to a step; a run that ends there or before gets its outcome."""
-        try:
-            self._train_and_score(run, until, scoring_sets)
-        except LossDivergedError as error:
-            run.outcome = self._outcome(run, "failed", error=str(error), failed_step=error.step)
-        except _CancelledError:
-            run.outcome = self._outcome(run, "cancelled")
-        else:
-            if until == self.protocol.steps:
-                run.outcome = self._outcome(run, "finished")
+        while run.outcome is None:
+            try:
+                self._train_and_score(run, until)
+            except (LossDivergedError, TokensEndedError) as error:
+                run.outcome = self._outcome(run, "failed", error=str(error), failed_step=error.step)
+            except _CancelledError:
+                run.outcome = self._outcome(run, "cancelled")
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                problem = str(error).partition("\n")[0]
+            else:
+                if until == self.protocol.steps:
+                    run.outcome = self._outcome(run, "finished")
+                return
+            if run.outcome is None:
+                self._try_with_less_memory(run, problem)
 
-    def _train_and_score(self, run: _Run, until: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
+    def _try_with_less_memory(self, run: RunInTraining, problem: str) -> None:
+        """Halves what is computed at once and begins the run again; it fails where there is nothing to halve."""
+        step = run.log.steps_done
+        free_memory()
+        if not self.trainer.split_batch():
+            error = f"{OUT_OF_MEMORY} at step {step} ({problem}); {WHAT_HELPS}"
+            run.outcome = self._outcome(run, "failed", error=error, failed_step=step)
+            return
+        run.rewind()
+        run.is_open = False
+        run.notes.append(
+            f"{OUT_OF_MEMORY} at step {step}: went on from step {run.log.steps_done} with each batch computed in "
+            f"{self.trainer.micro_batches} parts"
+        )
+
+    def _train_and_score(self, run: RunInTraining, until: int) -> None:
         """Trains, scoring and keeping each of the last checkpoints on the way."""
         if self.events.is_cancelled(run.member.run_id):
             raise _CancelledError
-        if run.tokens_N is None:
-            run.tokens_N = self.trainer.tokens_of(run.member.stream())
-            self.trainer.start(run.member.seed)
-        for stop in sorted({*checkpoint_steps(self.protocol), until}):
-            if not self.trainer.state.step < stop <= until:
-                continue
-            self.trainer.train(run.tokens_N, run.member.learning_rate, stop, run.log, self._reporter(run))
-            if stop in checkpoint_steps(self.protocol):
-                self._keep(run, stop, scoring_sets)
+        trainer, first = self.trainer, 0 if run.saved is None else run.saved.step
+        with TokenFeed(run.member.read, self.protocol.batch_tokens, first, until, self.device.device) as feed:
+            try:
+                self._enter(run)
+                for stop in sorted({*checkpoint_steps(self.protocol), until}):
+                    if not trainer.state.step <= stop <= until or stop in run.checkpoints:
+                        continue
+                    trainer.train(feed, run.member.learning_rate, stop, run.log, self._reporter(run), self.saver.is_due)
+                    if stop in checkpoint_steps(self.protocol):
+                        self._take_checkpoint(run, stop)
+            finally:
+                run.log.waited_seconds += feed.waited_seconds
 
-    def _keep(self, run: _Run, step: int, scoring_sets: Mapping[str, ScoringSet]) -> None:
-        """Scores and keeps the weights of a checkpoint; where weights are averaged, their mean after the last one."""
+    def _take_checkpoint(self, run: RunInTraining, step: int) -> None:
+        """Keeps the weights of a checkpoint and scores them; where weights are averaged, their mean after the last."""
+        run.checkpoints[step] = self.trainer.weights()
         if self.protocol.averaging is not None:
-            run.average.add(self.trainer.weights())
             if step < self.protocol.steps:
                 return
-            self.trainer.load_weights(run.average.mean)
-        run.scored.append(self.trainer.score(scoring_sets))
-        run.checkpoints[step] = self.trainer.weights()
+            average = WeightAverage()
+            for _, weights in sorted(run.checkpoints.items()):
+                average.add(weights)
+            self.trainer.load_weights(average.mean)
+            run.checkpoints = {step: self.trainer.weights()}
+        run.scored[step] = self.trainer.score(self.scoring_sets)
 
-    def _reporter(self, run: _Run) -> Callable[[int, float], None]:
+    def _enter(self, run: RunInTraining) -> None:
+        """Puts the run's state into the trainer. Suites that were asked for since it was kept are scored now."""
+        if run.saved is None:
+            self.trainer.start(run.member.seed)
+            return
+        if not run.is_open:
+            for step, weights in run.checkpoints.items():
+                known = {name: nats for name, nats in run.scored.get(step, {}).items() if name in self.scoring_sets}
+                lacking = {name: part for name, part in self.scoring_sets.items() if name not in known}
+                if self.protocol.averaging is not None and step < self.protocol.steps:
+                    continue  # only the mean of the checkpoints is scored
+                if lacking:
+                    self.trainer.load_weights(weights)
+                run.scored[step] = known | self.trainer.score(lacking)
+        run.is_open = True
+        self.trainer.restore(run.saved)
+
+    def _reporter(self, run: RunInTraining) -> Callable[[int, float], None]:
         first_step, started_at = self.trainer.state.step, time.perf_counter()
 
         def report(step: int, loss: float) -> None:
             if self.events.is_cancelled(run.member.run_id):
                 raise _CancelledError
+            if self.saver.is_due():
+                self._keep_all(run)
             seconds = max(time.perf_counter() - started_at, 1e-9)
             steps_per_second = (step - first_step) / seconds
             self.events.progress(
@@ -224,23 +257,55 @@ class _Cohort:
 
         return report
 
-    def _give_up_hopeless(self, runs: Sequence[_Run], check: int) -> None:
-        """Compares the sweep's rates at the check. A sweep whose rates all diverged has no best."""
-        losses = {run.member.run_id: _smoothed(run.log.loss_S[:check]) for run in runs if run.outcome is None}
-        best = min(losses.values(), default=0.0)
-        for run in runs:
-            if run.outcome is None and losses[run.member.run_id] > best + HOPELESS_NATS:
-                run.outcome = self._outcome(run, "stopped")
+    def _keep_all(self, run: RunInTraining) -> None:
+        """Keeps the run that trains and those that wait for it. StoppedError if that was the last to be done."""
+        began = time.monotonic()
+        self._keep(run, self.trainer.state.step)
+        for other in self._paused:
+            assert other.saved is not None
+            self._keep(other, other.saved.step)
+        self.saver.wait_again(time.monotonic() - began)
+        if self.saver.is_stopping():
+            raise StoppedError
+
+    def _keep(self, run: RunInTraining, step: int) -> None:
+        """One run's state, if it is not kept yet. A disk that is full costs the state, not the run."""
+        if run.kept_step == step:
+            return
+        began = time.perf_counter()
+        try:
+            self.saver.keep(run.member.run_id, self._state_of(run))
+        except OSError as error:
+            run.notes.append(f"the state after step {step} could not be kept: {error}")
+        else:
+            run.kept_step = step
+        run.saving_seconds += time.perf_counter() - began
+
+    def _state_of(self, run: RunInTraining) -> SavedRun:
+        return SavedRun(
+            state=run.saved if run in self._paused and run.saved is not None else self.trainer.state,
+            log=run.log,
+            scored=run.scored,
+            checkpoints=run.checkpoints,
+            place=self._place(),
+            resumed_from=run.resumed_from,
+            notes=tuple(run.notes),
+            saving_seconds=run.saving_seconds,
+        )
+
+    def _place(self) -> str:
+        """What decides the rounding of a step."""
+        device = self.device
+        name = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else ""
+        kind = name or f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+        how = "compiled" if device.compile else "eager"
+        parts = "" if self.trainer.micro_batches == 1 else f", batches in {self.trainer.micro_batches} parts"
+        return f"{kind}, {str(device.compute_dtype).removeprefix('torch.')}, {how}, torch {torch.__version__}{parts}"
 
     def _outcome(
-        self,
-        run: _Run,
-        state: Literal["finished", "stopped", "failed", "cancelled"],
-        *,
-        error: str | None = None,
-        failed_step: int | None = None,
+        self, run: RunInTraining, state: Ending, *, error: str | None = None, failed_step: int | None = None
     ) -> MemberOutcome:
-        done = run.log.steps_done
+        done, log = run.log.steps_done, run.log
         tokens = done * self.protocol.batch_tokens
         return MemberOutcome(
             run_id=run.member.run_id,
@@ -248,15 +313,19 @@ class _Cohort:
             steps_done=done,
             tokens=tokens,
             parameters=self.protocol.architecture.parameters,
-            seconds=run.log.seconds,
-            tokens_per_second=tokens / run.log.seconds if run.log.seconds else None,
-            curve=_curve(run.log, done, self.protocol, run.member.learning_rate),
-            final_loss=_smoothed(run.log.loss_S[:done]) if done else None,
+            seconds=log.seconds,
+            tokens_per_second=tokens / log.seconds if log.seconds else None,
+            curve=log.curve(self.protocol, run.member.learning_rate),
+            final_loss=log.smoothed_loss() if done else None,
             error=error,
             failed_step=failed_step,
-            nats=_mean(run.scored) if state == "finished" else {},
+            nats=run.mean_nats() if state == "finished" else {},
             weights=join_checkpoints(run.checkpoints) if state == "finished" else None,
-            notes=self.device.notes,
+            notes=(*self.device.notes, *run.notes),
+            speeds=log.speeds(self.protocol.batch_tokens),
+            data_wait_seconds=log.waited_seconds,
+            saving_seconds=run.saving_seconds,
+            resumed_from=run.resumed_from,
         )
 
 
@@ -267,23 +336,3 @@ def checkpoint_steps(protocol: ProxyProtocol) -> tuple[int, ...]:
     spacing = max(1, round(asked.spacing * protocol.steps))
     steps = (protocol.steps - index * spacing for index in range(asked.checkpoints))
     return tuple(step for step in steps if step > 0)
-
-
-def _mean(scored: Sequence[Mapping[str, Float64Array]]) -> dict[str, Float64Array]:
-    """Each document's mean over the checkpoints."""
-    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
-
-
-def _smoothed(loss_S: Float64Array) -> float:
-    """Mean of the last 5 % of the steps so far."""
-    return float(loss_S[-max(1, round(SMOOTHING_SHARE * len(loss_S))) :].mean())
-
-
-def _curve(log: Log, done: int, protocol: ProxyProtocol, peak: float) -> list[list[float]]:
-    if not done:
-        return []
-    shown = np.unique(np.linspace(0, done - 1, min(done, CURVE_POINTS)).round().astype(int))
-    return [
-        [int(step), float(log.loss_S[step]), float(log.norm_S[step]), learning_rate(int(step), protocol, peak)]
-        for step in shown
-    ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from proxy.protocols import AdamW
 
-Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(kw_only=True)
@@ -65,20 +65,24 @@ def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
 
 def make_update(settings: AdamW) -> Update:
     """The update as a function of vectors alone: `scalars` holds rate, 1 − β₁ᵗ and 1 − β₂ᵗ, so that neither a new
-    rate nor a new step compiles anything again. Returns the gradient norm before clipping, and zeroes the gradients."""
+    rate nor a new step compiles anything again. Returns the gradient norm before clipping and the update-to-weight
+    ratio (norm of all that is taken from the weights over their norm before), and zeroes the gradients."""
 
     def update(
         weights_P: Tensor, gradients_P: Tensor, mean_P: Tensor, square_P: Tensor, decay_P: Tensor, scalars: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         rate, correction1, correction2 = scalars.unbind()
         norm: Tensor = torch.linalg.vector_norm(gradients_P)
         clipped_P = gradients_P * torch.clamp(settings.clip_norm / (norm + 1e-6), max=1.0)
         mean_P.mul_(settings.beta1).add_(clipped_P * (1 - settings.beta1))
         square_P.mul_(settings.beta2).add_(clipped_P * clipped_P * (1 - settings.beta2))
-        weights_P.mul_(1 - rate * settings.weight_decay * decay_P)
-        weights_P.sub_(rate * (mean_P / correction1) / ((square_P / correction2).sqrt() + settings.epsilon))
+        change_P = rate * (mean_P / correction1) / ((square_P / correction2).sqrt() + settings.epsilon)
+        decayed_P = rate * settings.weight_decay * decay_P
+        ratio = torch.linalg.vector_norm(change_P + decayed_P * weights_P) / torch.linalg.vector_norm(weights_P)
+        weights_P.mul_(1 - decayed_P)
+        weights_P.sub_(change_P)
         gradients_P.zero_()
-        return norm
+        return norm, ratio
 
     return update
 

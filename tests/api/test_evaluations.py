@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from api.runs.schemas import show_rows
 from tests.api.service import EVALUATION, PROTOCOL, RECIPE, SUITE, Service, pointers_of
 from worker.queue import Bell
-from worker.store.models import Evaluation
+from worker.store.models import Evaluation, Run
 from worker.store.sessions import session_scope
 from worker.store.states import State
 
@@ -45,7 +46,19 @@ def test_a_finished_evaluation_has_scores_and_rings_nobody(ranked: Service) -> N
     assert "curve" not in run["result"]
     curve = ranked.get(f"/v1/runs/{run['id']}/curve").json()
     assert curve["rows"]
-    assert len(curve["rows"][0]) == len(curve["columns"])
+    assert {len(row) for row in curve["rows"]} == {len(curve["columns"])}
+    assert curve["columns"][4:] == ["update_to_weight", "flops", "tokens_per_second"]
+    as_csv = ranked.get(f"/v1/runs/{run['id']}/curve?format=csv")
+    assert as_csv.headers["content-type"].startswith("text/csv")
+    lines = [line.split(",") for line in as_csv.text.splitlines()]
+    assert lines[0] == curve["columns"]
+    assert [[float(cell) for cell in line] for line in lines[1:]] == curve["rows"]
+    assert run["resumed_from_step"] == []
+
+
+def test_a_curve_from_before_the_newer_columns_has_nulls_in_them() -> None:
+    assert show_rows(Run(result={"curve": [[0, 5.5, 1.0, 0.1]]})) == [[0, 5.5, 1.0, 0.1, None, None, None]]
+    assert show_rows(Run(result=None)) == []
 
 
 def test_lists_are_narrowed_newest_first(ranked: Service) -> None:

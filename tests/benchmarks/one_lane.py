@@ -38,8 +38,9 @@ class Silent:
 
 def main() -> None:
     protocol = Protocol.model_validate_json(sys.argv[1])
-    tokens_N = np.random.default_rng(0).integers(0, protocol.architecture.vocabulary, protocol.token_budget + 1)
-    member = Member(run_id="run", learning_rate=1e-3, seed=0, stream=lambda: tokens_N.astype(np.uint16))
+    draw, vocabulary = np.random.default_rng(0), protocol.architecture.vocabulary
+    tokens_N = draw.integers(0, vocabulary, protocol.token_budget + 1, dtype=np.uint16)
+    member = Member(run_id="run", learning_rate=1e-3, seed=0, read=lambda start, count: tokens_N[start : start + count])
     (outcome,) = train_cohort(protocol, [member], {}, Silent(), int(sys.argv[2]), want_compile=True)
     assert outcome.state == "finished", outcome.error
 

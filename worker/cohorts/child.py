@@ -5,6 +5,7 @@ standard error: standard output carries messages only.
 """
 
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -15,6 +16,7 @@ from typing import IO
 from proxy.errors import ForetasteError
 from worker.cohorts.messages import (
     CANCEL,
+    STOP,
     CohortSpec,
     JobEnded,
     JobProgress,
@@ -25,11 +27,15 @@ from worker.cohorts.messages import (
 )
 
 ORPHANED = 75  # exit status of a child whose supervisor has gone (EX_TEMPFAIL)
+STOPPED = 143  # of one that was told to stop, as a shell reports SIGTERM
 Say = Callable[[Line], None]
 
 
 class Ears(threading.Thread):
-    """Listens on standard input: which runs are cancelled, and whether the supervisor is still there.
+    """Listens on standard input: which runs are cancelled, whether to stop, whether the supervisor is still there.
+
+    A stop ends the process at once, until `keep_states` is called: from then on the training is asked to keep its
+    states and to end by itself.
 
     The source is unbuffered: a daemon thread must not hold a buffer's lock when the interpreter ends.
     """
@@ -38,6 +44,8 @@ class Ears(threading.Thread):
         super().__init__(name="ears", daemon=True)
         self._source = source
         self._cancelled: set[str] = set()
+        self._is_stopping = False
+        self._keeps_states = False
 
     def run(self) -> None:
         """Until the input ends, and the process with it."""
@@ -45,11 +53,27 @@ class Ears(threading.Thread):
             word, _, run_id = line.decode().strip().partition(" ")
             if word == CANCEL:
                 self._cancelled.add(run_id)
+            elif word == STOP:
+                self.stop()
         os._exit(ORPHANED)
 
     def has_cancelled(self, run_id: str) -> bool:
         """True once the supervisor wants the run no more."""
         return run_id in self._cancelled
+
+    def stop(self) -> None:
+        """The end is near: by itself where there is something to keep, else now."""
+        self._is_stopping = True
+        if not self._keeps_states:
+            os._exit(STOPPED)
+
+    def is_stopping(self) -> bool:
+        """True once the process is to end."""
+        return self._is_stopping
+
+    def keep_states(self) -> None:
+        """Somebody asks `is_stopping` from now on."""
+        self._keeps_states = True
 
 
 def mouth() -> Say:
@@ -88,11 +112,15 @@ def main(arguments: list[str]) -> None:
     spec = read_spec(Path(arguments[0]).read_bytes())
     ears = Ears(os.fdopen(os.dup(0), "rb", buffering=0))
     ears.start()
+    signal.signal(signal.SIGTERM, lambda *_: ears.stop())
     if isinstance(spec, CohortSpec):
-        from worker.cohorts.training import train_runs
+        from worker.cohorts.training import StoppedError, train_runs
 
-        for ended in train_runs(spec, say, ears.has_cancelled):
-            say(ended)
+        try:
+            for ended in train_runs(spec, say, ears):
+                say(ended)
+        except StoppedError:
+            sys.exit(STOPPED)
     else:
         say(do_job(spec, say))
 

@@ -1,7 +1,8 @@
 """What the supervisor and its child say to each other.
 
 The supervisor writes one specification file; the child answers with one JSON object a line on its standard output.
-On standard input the child hears `cancel RUN_ID`, and the end of the input tells it that its supervisor has gone.
+On standard input the child hears `cancel RUN_ID` and `stop` (keep the states and end), and the end of the input tells
+it that its supervisor has gone.
 Losses are nats a token unless a name says otherwise; a number that is not finite travels as null.
 """
 
@@ -17,6 +18,7 @@ from proxy.recipes import Recipe
 from proxy.suites import Suite
 
 CANCEL = "cancel"
+STOP = "stop"
 SEED_BITS = 31  # seeds and replicates have fewer
 
 
@@ -49,7 +51,7 @@ class RunSpec(Message):
     """One run of a cohort; `suites` are the ids of those to score it on.
 
     A replicate starts from the same weights as the run it repeats and draws its own documents, as another recipe of the
-    same content would: what differs between replicates is noise alone.
+    same content would: what differs between replicates is noise alone. `attempt` and `claim` name who keeps its state.
     """
 
     id: str
@@ -60,6 +62,8 @@ class RunSpec(Message):
     replicate: int = 0
     sweep: str | None
     suites: tuple[str, ...]
+    attempt: int = 1
+    claim: str = "alone"
 
     @property
     def data_seed(self) -> int:
@@ -85,11 +89,16 @@ class ProtocolSpec(ChildSpec):
 
 
 class CohortSpec(ProtocolSpec):
-    """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used."""
+    """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used.
+
+    Their states are kept every `checkpoint_seconds` (0: never). Each batch is computed in `micro_batches` parts.
+    """
 
     kind: Literal["cohort"] = "cohort"
     suites: tuple[SuiteSpec, ...]
     runs: tuple[RunSpec, ...]
+    checkpoint_seconds: float = 0.0
+    micro_batches: int = 1
 
 
 class RegisterCorpusSpec(ChildSpec):
@@ -231,7 +240,13 @@ class Environment(Message):
 
 
 class RunResult(Message):
-    """What is stored with a run that ended by itself. `curve`: [step, loss, gradient norm, rate], at most 200 rows."""
+    """What is stored with a run that ended by itself.
+
+    `curve`: [step, loss, gradient norm, rate, update-to-weight ratio, FLOPs so far, tokens/s], at most 200 rows; those
+    of older runs end with the rate. `seconds` are those of the steps, of which `data_wait_seconds` waited for tokens;
+    `checkpoint_seconds` went into keeping the state. `resumed_from_step`: the step that each further beginning of the
+    run went on from, 0 where it began anew. `notes`: what was not as it should be.
+    """
 
     initial_loss: float | None
     final_loss: float | None
@@ -245,10 +260,15 @@ class RunResult(Message):
     suites: dict[str, SuiteResult] = Field(default_factory=dict)
     plan: list[SourceUse]
     environment: Environment
+    flops: float | None = None
+    data_wait_seconds: float | None = None
+    checkpoint_seconds: float | None = None
+    resumed_from_step: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class RunProgress(Message):
-    """How far a run is; `loss` is the training loss."""
+    """How far a run is; `loss` is the training loss. `resumed_from_step`: what an earlier attempt had kept."""
 
     kind: Literal["progress"] = "progress"
     run: str
@@ -258,6 +278,7 @@ class RunProgress(Message):
     loss: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None
+    resumed_from_step: int | None = None
 
 
 class RunEnded(Message):

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from worker.cohorts.messages import CANCEL, ChildSpec, Line, read_line
+from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
+from worker.cohorts.messages import CANCEL, STOP, ChildSpec, Line, read_line
 from worker.settings import Settings
 
 CHILD = (sys.executable, "-m", "worker.cohorts.child")
@@ -37,11 +38,21 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return dict(os.environ) | extra
 
 
+def kernel_kills() -> int:
+    """Processes that the kernel has killed since its start because memory ran out; 0 where it does not say."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 class ChildProcess:
     """A running child. `next_line` never blocks longer than asked."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self._log = log
+        self._kernel_kills = kernel_kills()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
@@ -82,12 +93,23 @@ class ChildProcess:
             self._stdin.write(f"{CANCEL} {run_id}\n".encode())
             self._stdin.flush()
 
+    def stop(self) -> None:
+        """Asks it to keep what it has and to end."""
+        with suppress(BrokenPipeError):
+            self._stdin.write(f"{STOP}\n".encode())
+            self._stdin.flush()
+
     def describe_end(self) -> str:
         """How it ended, with its last words."""
         code = self._process.wait()
         how = f"killed by signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         words = self._log.read_text(errors="replace")[-LAST_WORDS:].strip()
-        return f"the child process ended early ({how})" + (f":\n{words}" if words else "")
+        said = f"the child process ended early ({how})" + (f":\n{words}" if words else "")
+        if code != -signal.SIGKILL:
+            return said
+        if kernel_kills() > self._kernel_kills:
+            return f"{OUT_OF_MEMORY}: the kernel has killed the training process for it; {WHAT_HELPS}\n{said}"
+        return f"{said}; not by its worker: by hand, or by a limit of the machine"
 
     def close(self) -> None:
         """Tells a child that nothing more is wanted of it, and lets it exit."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.errors import NotFoundError
+from proxy.errors import OUT_OF_MEMORY, NotFoundError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.suites import Suite as SuiteModel
@@ -40,6 +40,8 @@ def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings)
         **_under(session, runs[0], settings),
         suites=tuple(_suite_spec(session, suite) for suite in distinct.values()),
         runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        micro_batches=max(_micro_batches(run) for run in runs),
     )
 
 
@@ -161,7 +163,14 @@ def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
         replicate=run.replicate,
         sweep=run.sweep,
         suites=tuple(suite.id for suite in suites),
+        attempt=max(run.attempt, 1),
+        claim=(run.lease_owner or "alone").rpartition(":")[2],
     )
+
+
+def _micro_batches(run: Run) -> int:
+    """Twice as many parts of a batch for each attempt after one whose memory ran out."""
+    return 2 ** (run.attempt - 1) if OUT_OF_MEMORY in (run.error or "") and run.attempt > 1 else 1
 
 
 def _suite_spec(session: Session, suite: Suite) -> SuiteSpec:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from worker.cohorts.messages import ChildSpec, Line
+from worker.cohorts.messages import ChildSpec, CohortSpec, Line
 from worker.cohorts.process import CHILD, ChildProcess, running_child
 from worker.settings import Settings
 
@@ -65,10 +65,19 @@ def supervise(work: Work, settings: Settings, is_stopping: Callable[[], bool], p
             child.close()
             return
         if is_stopping():
+            _let_it_keep_states(child, work, settings)
             child.kill()
             work.give_back()
             return
         work.break_off(child.describe_end())
+
+
+def _let_it_keep_states(child: ChildProcess, work: Work, settings: Settings) -> None:
+    """The leases are kept up meanwhile, so that nobody else begins these runs before their states are there."""
+    if isinstance(work.spec, CohortSpec) and work.spec.checkpoint_seconds:
+        deadline = time.monotonic() + settings.stop_seconds
+        child.stop()
+        _watch(child, work, settings, lambda: time.monotonic() >= deadline)
 
 
 def _watch(child: ChildProcess, work: Work, settings: Settings, is_stopping: Callable[[], bool]) -> None:

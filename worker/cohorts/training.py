@@ -9,17 +9,20 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Protocol as TypingProtocol
 
 import torch
 
 from proxy.data.plans import SamplingPlan
 from proxy.errors import ForetasteError
+from proxy.fingerprints import fingerprint
 from proxy.lm.checkpoints import save_checkpoint
-from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, train_cohort
+from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, StoppedError, train_cohort
 from proxy.lm.device import detect
+from proxy.lm.saving import Safe, Saving
 from proxy.protocols import Protocol
-from worker.artifacts import new_checkpoint_path, relative_path
-from worker.cohorts.materials import Bench, Materials, set_name
+from worker.artifacts import new_checkpoint_path, relative_path, states_folder
+from worker.cohorts.materials import Bench, Materials, set_name, stream_key
 from worker.cohorts.messages import (
     ChildSpec,
     CohortSpec,
@@ -33,6 +36,9 @@ from worker.cohorts.messages import (
     SuiteSpec,
 )
 
+__all__ = ["Orders", "StoppedError", "scoring_sets", "train_runs"]
+
+FLOPS_COLUMN = 5  # of a curve
 SAY_SECONDS = 0.25  # the supervisor writes once a second; more would only fill the pipe
 
 
@@ -43,6 +49,7 @@ class Reporter:
     say: Callable[[Line], None]
     has_cancelled: Callable[[str], bool]
     _said_at: dict[str, float] = field(default_factory=dict)
+    _resumed: dict[str, int] = field(default_factory=dict)
 
     def progress(
         self, run_id: str, step: int, steps: int, loss: float, tokens_per_second: float, seconds_left: float
@@ -60,18 +67,31 @@ class Reporter:
                 loss=loss,
                 tokens_per_second=tokens_per_second,
                 seconds_left=seconds_left,
+                resumed_from_step=self._resumed.get(run_id),
             )
         )
+
+    def has_resumed(self, run_id: str, step: int) -> None:
+        """The run goes on from the state of an earlier attempt."""
+        self._resumed[run_id] = step
 
     def is_cancelled(self, run_id: str) -> bool:
         """Asked by the training loop between steps."""
         return self.has_cancelled(run_id)
 
 
-def train_runs(
-    spec: CohortSpec, say: Callable[[Line], None], has_cancelled: Callable[[str], bool]
-) -> Iterator[RunEnded]:
-    """One message for each run of the specification, as they end."""
+class Orders(TypingProtocol):
+    """What the supervisor wants of the child meanwhile."""
+
+    def has_cancelled(self, run_id: str) -> bool: ...
+
+    def is_stopping(self) -> bool: ...
+
+    def keep_states(self) -> None: ...
+
+
+def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) -> Iterator[RunEnded]:
+    """One message for each run of the specification, as they end. StoppedError where it is stopped before."""
     for run in spec.runs:
         say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
     materials = Materials(spec)
@@ -83,8 +103,18 @@ def train_runs(
     environment = describe_environment(spec, spec.protocol)
     members = [_member(run, plan) for run, plan in ready.values()]
     sets = scoring_sets(spec.suites, {id_ for run, _ in ready.values() for id_ in run.suites}, materials)
-    reporter = Reporter(say=say, has_cancelled=has_cancelled)
-    for outcome in train_cohort(spec.protocol, members, sets, reporter, spec.threads, spec.compile):
+    reporter = Reporter(say=say, has_cancelled=orders.has_cancelled)
+    saving = Saving(
+        seconds=spec.checkpoint_seconds,
+        safes={run.id: _safe(run, plan, spec) for run, plan in ready.values()} if spec.checkpoint_seconds else {},
+        is_stopping=orders.is_stopping,
+        has_resumed=reporter.has_resumed,
+    )
+    if spec.checkpoint_seconds:
+        orders.keep_states()
+    for outcome in train_cohort(
+        spec.protocol, members, sets, reporter, spec.threads, spec.compile, saving, spec.micro_batches
+    ):
         run, plan = ready[outcome.run_id]
         yield _ended(run, plan, outcome, spec, materials, environment)
 
@@ -132,14 +162,30 @@ def _prepare(
         ready[run.id] = (run, materials.plan(run))
     except ForetasteError as error:
         return RunEnded(run=run.id, state="failed", error=str(error))
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         traceback.print_exc()
         return RunEnded(run=run.id, state="failed", error=f"{type(error).__name__}: {error}", is_retryable=True)
     return None
 
 
 def _member(run: RunSpec, plan: SamplingPlan) -> Member:
-    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, stream=plan.stream, sweep=run.sweep)
+    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, read=plan.read, sweep=run.sweep)
+
+
+def _safe(run: RunSpec, plan: SamplingPlan, spec: CohortSpec) -> Safe:
+    """Where the run's states lie. All that decides them is in their identity: the plan says which documents come when,
+    the corpora's fingerprints which these are."""
+    identity = fingerprint(
+        {
+            "treatment": spec.protocol.treatment(),
+            "stream": stream_key(run),
+            "plan": plan.digest(),
+            "learning_rate": run.learning_rate.hex(),
+            "seed": run.seed,
+            "code": version("foretaste"),
+        }
+    )
+    return Safe(folder=states_folder(spec) / run.id, identity=identity, attempt=run.attempt, claim=run.claim)
 
 
 def _ended(
@@ -178,7 +224,7 @@ def _result(plan: SamplingPlan, outcome: MemberOutcome, environment: Environment
         tokens_per_second=outcome.tokens_per_second,
         seconds=outcome.seconds,
         failed_step=outcome.failed_step,
-        curve=[list(row) for row in outcome.curve],
+        curve=[[*row, speed] for row, speed in zip(outcome.curve, outcome.speeds, strict=True)],
         plan=[
             SourceUse(
                 corpus=use.corpus,
@@ -196,4 +242,9 @@ def _result(plan: SamplingPlan, outcome: MemberOutcome, environment: Environment
             for use in plan.report
         ],
         environment=environment,
+        flops=outcome.curve[-1][FLOPS_COLUMN] if outcome.curve else 0.0,
+        data_wait_seconds=outcome.data_wait_seconds,
+        checkpoint_seconds=outcome.saving_seconds,
+        resumed_from_step=outcome.resumed_from,
+        notes=tuple(note for note in outcome.notes if note not in environment.notes),
     )

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ForetasteError
 from worker import jobs, leases, runs
+from worker.artifacts import forget_states
 from worker.cohorts.endings import end_job, outcome_of, settle_failed_job
 from worker.cohorts.messages import (
     CohortSpec,
@@ -108,6 +109,8 @@ class CohortWork:
         if not is_ours:
             logger.warning("the result of run %s, attempt %d, is refused: it is ours no more", claim.id, claim.attempt)
         elif line.state != "cancelled":
+            if not line.is_retryable:
+                forget_states(self._settings, line.run)
             conclude(self._sessions, self._settings, [line.run])
 
     def _store(self, session: Session, claim: Claim, line: RunEnded) -> bool:

@@ -40,7 +40,12 @@ def stream(asked: Protocol, seed: int = 0) -> np.ndarray:
 
 
 def member(asked: Protocol, name: str, rate: float = 1e-2, seed: int = 0, sweep: str | None = None) -> Member:
-    return Member(run_id=name, learning_rate=rate, seed=seed, stream=lambda: stream(asked, seed), sweep=sweep)
+    return Member(run_id=name, learning_rate=rate, seed=seed, read=reader(stream(asked, seed)), sweep=sweep)
+
+
+def reader(tokens: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    """Reads tokens that are in memory."""
+    return lambda start, count: tokens[start : start + count]
 
 
 def scoring_set(documents: int = 5, windows: int = 7, seed: int = 3) -> ScoringSet:

@@ -9,10 +9,12 @@ import torch
 from proxy.lm.checkpoints import load_checkpoint, save_checkpoint
 from proxy.lm.cohort import checkpoint_steps, rescore, train_cohort
 from proxy.lm.device import Device
+from proxy.lm.feeds import TokenFeed
+from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
-from proxy.lm.trainer import Log, Trainer
+from proxy.lm.trainer import Trainer
 from proxy.protocols import Protocol, Scoring
-from tests.proxy.lm.small import CPU, Events, member, protocol, scoring_set, stream, train
+from tests.proxy.lm.small import CPU, Events, member, protocol, reader, scoring_set, stream, train
 
 
 def test_a_run_learns_and_records_its_curve() -> None:
@@ -22,6 +24,12 @@ def test_a_run_learns_and_records_its_curve() -> None:
     assert outcome.final_loss is not None
     assert outcome.final_loss < outcome.curve[0][1] - 1
     assert [row[0] for row in outcome.curve] == list(range(60))
+    assert {len(row) for row in outcome.curve} == {6}
+    assert all(0 < row[4] < 0.2 for row in outcome.curve)  # a share of the weights' norm
+    assert outcome.curve[-1][5] == pytest.approx(asked.training_flops())
+    assert outcome.curve[0][5] == pytest.approx(asked.training_flops() / 60)
+    assert len(outcome.speeds) == 60
+    assert min(outcome.speeds) > 0
     assert outcome.parameters == asked.architecture.parameters
 
 
@@ -103,7 +111,7 @@ def test_the_score_is_the_mean_of_the_last_checkpoints() -> None:
         asked = protocol(steps, scoring=Scoring(checkpoints=checkpoints, spacing=0.1))
         tokens = stream(protocol(20))
         one = member(asked, "a")
-        one = type(one)(run_id="a", learning_rate=1e-2, seed=0, stream=lambda: tokens[: asked.token_budget + 1])
+        one = type(one)(run_id="a", learning_rate=1e-2, seed=0, read=reader(tokens[: asked.token_budget + 1]))
         return train(asked, one)["a"].nats["held-out"]
 
     mean = np.mean([scored(1, steps) for steps in (16, 18, 20)], axis=0)
@@ -121,7 +129,7 @@ def test_a_stored_checkpoint_scores_as_it_did(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     save_checkpoint(path, outcome.weights)
     again = rescore(asked, load_checkpoint(path), {"held-out": scoring_set()}, threads=1)
-    np.testing.assert_allclose(again["held-out"], outcome.nats["held-out"], rtol=1e-6)
+    np.testing.assert_array_equal(again["held-out"], outcome.nats["held-out"])
     assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
 
 
@@ -135,7 +143,8 @@ def test_new_rates_and_steps_compile_nothing_again() -> None:
         for rate in (1e-2, 3e-3):
             log = Log.empty(6)
             one.start(seed=0)
-            one.train(one.tokens_of(stream(asked)), rate, 6, log, lambda step, loss: None)
+            with TokenFeed(reader(stream(asked)), asked.batch_tokens, 0, 6, CPU.device) as feed:
+                one.train(feed, rate, 6, log, lambda step, loss: None)
             one.score({"held-out": scoring_set()})
             losses.append(log.loss_S)
     frames = torch._dynamo.utils.counters["stats"]["unique_graphs"]

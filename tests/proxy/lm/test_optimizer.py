@@ -30,9 +30,11 @@ def test_updates_equal_adamw_of_pytorch_with_clipping() -> None:
         expected_norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.05)
         reference.step()
         reference.zero_grad()
+        before = weights.clone()
         with torch.no_grad():
-            norm = update(weights, gradients, mean, square, decay, scalars_of(settings, step, 0.01))
+            norm, ratio = update(weights, gradients, mean, square, decay, scalars_of(settings, step, 0.01))
         torch.testing.assert_close(norm, expected_norm)
+        torch.testing.assert_close(ratio, (weights - before).norm() / before.norm(), rtol=1e-4, atol=0)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     assert gradients.abs().sum() == 0

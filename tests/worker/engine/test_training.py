@@ -86,6 +86,11 @@ def test_a_finished_run_tells_what_was_computed_and_where(laboratory: Laboratory
     assert (result.steps, result.tokens) == (STEPS, protocol.token_budget)
     assert result.parameters == protocol.architecture.parameters
     assert len(result.curve) == STEPS
+    assert {len(row) for row in result.curve} == {7}
+    assert result.flops == pytest.approx(protocol.training_flops())
+    assert result.data_wait_seconds is not None
+    assert 0 <= result.data_wait_seconds <= result.seconds
+    assert (result.resumed_from_step, result.notes, result.checkpoint_seconds) == ((), (), 0)
     assert result.initial_loss is not None
     assert result.final_loss is not None
     assert result.final_loss < result.initial_loss

@@ -1,0 +1,96 @@
+"""The members of a cohort: what is asked of each, what is told about it, and how it ended."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from proxy.lm.evaluation import Float64Array
+from proxy.lm.feeds import ReadTokens
+from proxy.lm.logs import Log
+from proxy.lm.optimizer import TrainingState
+
+Ending = Literal["finished", "stopped", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One run. `read(start, count)` gives tokens of its stream, which holds token_budget + 1."""
+
+    run_id: str
+    learning_rate: float
+    seed: int
+    read: ReadTokens
+    sweep: str | None = None
+
+
+class CohortEvents(Protocol):
+    """What a cohort tells while it works, and asks."""
+
+    def progress(
+        self, run_id: str, step: int, steps: int, loss: float, tokens_per_second: float, seconds_left: float
+    ) -> None: ...
+
+    def is_cancelled(self, run_id: str) -> bool: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberOutcome:
+    """How a run ended. Losses are nats a token; `curve` has at most 200 rows, see `Log.curve`, and `speeds` says how
+    many tokens a second each of them was trained at.
+
+    `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints; empty unless finished.
+    `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone, of which
+    `data_wait_seconds` waited for tokens; `saving_seconds` are what keeping its state took on top of them.
+    `resumed_from` holds, for each time that it was begun again, the step it went on from.
+    """
+
+    run_id: str
+    state: Ending
+    steps_done: int
+    tokens: int
+    parameters: int
+    seconds: float
+    tokens_per_second: float | None
+    curve: list[list[float]]
+    final_loss: float | None
+    error: str | None = None
+    failed_step: int | None = None
+    nats: dict[str, Float64Array] = field(default_factory=dict)
+    weights: dict[str, Tensor] | None = None
+    notes: tuple[str, ...] = ()
+    speeds: list[float] = field(default_factory=list)
+    data_wait_seconds: float = 0.0
+    saving_seconds: float = 0.0
+    resumed_from: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True, eq=False)
+class RunInTraining:
+    """A member while it trains. `saved`: its vectors while another one uses the trainer; `kept_step`: the step that
+    the newest file of its state holds."""
+
+    member: Member
+    log: Log
+    is_open: bool = False
+    saved: TrainingState | None = None
+    scored: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
+    checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    outcome: MemberOutcome | None = None
+    notes: list[str] = field(default_factory=list)
+    resumed_from: tuple[int, ...] = ()
+    kept_step: int = 0
+    saving_seconds: float = 0.0
+
+    def rewind(self) -> None:
+        """Back to `saved`, or to the beginning."""
+        step = 0 if self.saved is None else self.saved.step
+        self.log.rewind(step)
+        self.scored = {at: nats for at, nats in self.scored.items() if at <= step}
+        self.checkpoints = {at: weights for at, weights in self.checkpoints.items() if at <= step}
+
+    def mean_nats(self) -> dict[str, Float64Array]:
+        """Each document's mean over the checkpoints."""
+        scored = list(self.scored.values())
+        return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
