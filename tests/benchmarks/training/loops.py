@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from proxy.lm.device import detect
-from proxy.lm.trainer import Log, Trainer
+from proxy.lm.feeds import TokenFeed
+from proxy.lm.logs import Log
+from proxy.lm.trainer import Trainer
 from tests.benchmarks.training.shapes import BATCH_SEQUENCES, BATCH_TOKENS, CONTEXT_TOKENS, SHAPES, VOCABULARY, Shape
 
 STARTED = time.perf_counter()
@@ -30,13 +32,15 @@ def ours(shape: Shape, threads: int, most_steps: int) -> Steps:
     """The product's trainer."""
     protocol = shape.protocol(most_steps)
     trainer = Trainer(protocol, detect("bf16", "cpu", threads, want_compile=True))
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, protocol.token_budget + 1)
-    tokens_N = trainer.tokens_of(tokens.astype(np.uint16))
+    tokens_N = np.random.default_rng(0).integers(0, VOCABULARY, protocol.token_budget + 1).astype(np.uint16)
     trainer.start(0)
     log = Log.empty(most_steps)
+    feed = TokenFeed(
+        lambda start, count: tokens_N[start : start + count], BATCH_TOKENS, 0, most_steps, trainer.device.device
+    )
 
     def train(steps: int) -> None:
-        trainer.train(tokens_N, 1e-3, trainer.state.step + steps, log, lambda step, loss: None)
+        trainer.train(feed, 1e-3, trainer.state.step + steps, log, lambda step, loss: None)
 
     return train
 

@@ -9,10 +9,12 @@ from torch.nn import functional as F
 
 from proxy.lm.averaging import WeightAverage
 from proxy.lm.cohort import checkpoint_steps, rescore
+from proxy.lm.feeds import TokenFeed
+from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel, rotate
-from proxy.lm.trainer import Log, Trainer
+from proxy.lm.trainer import Trainer
 from proxy.protocols import Architecture, Averaging, Scoring
-from tests.proxy.lm.small import ARCHITECTURE, CPU, member, protocol, scoring_set, stream, train
+from tests.proxy.lm.small import ARCHITECTURE, CPU, member, protocol, reader, scoring_set, stream, train
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -135,7 +137,8 @@ def test_micro_batches_equal_a_batch(rows: int) -> None:
     for asked in (whole, parts):
         trainer, log = Trainer(asked, CPU), Log.empty(10)
         trainer.start(seed=0)
-        trainer.train(trainer.tokens_of(stream(asked)), 1e-2, 10, log, lambda step, loss: None)
+        with TokenFeed(reader(stream(asked)), asked.batch_tokens, 0, 10, trainer.device.device) as feed:
+            trainer.train(feed, 1e-2, 10, log, lambda step, loss: None)
         logs.append(log)
     np.testing.assert_allclose(logs[0].loss_S, logs[1].loss_S, rtol=1e-5)
     np.testing.assert_allclose(logs[0].norm_S, logs[1].norm_S, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Numbers of a tiny run, stored: what is trained does not change unnoticed, and no finished run is trained again."""
+"""Numbers of a tiny run, stored: what is trained does not change unnoticed."""
 
 import pytest
 import torch
