@@ -11,7 +11,6 @@ D counts documents.
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from proxy.data.plans import plan_stream
 from proxy.data.statistics import column_name, find_statistic
 from proxy.data.tokens import TokenStore
 from proxy.recipes import Recipe
-from tests.benchmarks.figures import Row, at_most, for_information, in_own_process
+from tests.benchmarks.figures import Row, at_most, for_information, in_own_process, process_megabytes
 
 CORPORA = {"web": 0.7, "books": 0.3}  # share of the documents
 SIZES = (1_000_000, 3_000_000, 10_000_000)
@@ -37,7 +36,6 @@ MEAN_TOKENS = 300
 TOKENS_A_DOCUMENT = 2  # of the budget: a proxy samples a small part
 STATISTIC = "words"
 LANGUAGES = ("de", "en", "fr", "ja")
-KILOBYTES_A_MEGABYTE = 1e6 / 1024  # /proc counts kibibytes
 
 MOST_MEGABYTES, MOST_GROWTH = 1000.0, 1.5
 
@@ -106,12 +104,12 @@ def plan_and_read(folder: Path, budget: int) -> Cost:
     began = time.perf_counter()
     plan = plan_stream(Recipe.model_validate(RECIPE), stores, budget, 7, 0, corpora)
     planned = time.perf_counter()
-    planning = dict(_memory())
+    planning = process_megabytes()
     tokens = len(plan.stream()) - 1
     read = time.perf_counter()
     assert tokens == budget
     assert all(report.removed for report in plan.report)
-    memory = dict(_memory())
+    memory = process_megabytes()
     return Cost(
         planning_seconds=planned - began,
         reading_seconds=read - planned,
@@ -181,14 +179,6 @@ def _store(place: Path, holdings: Holdings) -> TokenStore:
 
 def _mapped(path: Path) -> Int64Array:
     return np.asarray(map_array(path))
-
-
-def _memory() -> Iterator[tuple[str, float]]:
-    """What the system says of this process's memory, MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name in ("VmHWM", "RssAnon"):
-            yield name, int(value.split()[0]) / KILOBYTES_A_MEGABYTE
 
 
 if __name__ == "__main__":
