@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0, description="cores a worker owns; 0: all it may use")
     lanes: int = Field(default=0, ge=0, description="trainings at once, sharing its cores; 0: one a core")
     cohort_runs: int = Field(default=64, ge=1, description="most runs one child process trains")
+    stacked_runs: int = Field(
+        default=0, ge=0, description="most runs one child computes at once; 0: what fits a GPU, one on a CPU"
+    )
     lease_seconds: float = Field(default=60.0, gt=0, description="a worker silent for so long has lost its runs")
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
     reconcile_seconds: float = Field(default=15.0, gt=0, description="how often forgotten work is looked for")

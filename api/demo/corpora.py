@@ -1,14 +1,10 @@
 """Real text that any installation has: the installed packages and the Python installation themselves.
 
-Each file is cut into documents of a few kilobytes that remember their file (`source`). A hash of the file's path
-decides whether it is held out, so no file is in both; a training document whose text also stands in a held-out
-file is dropped. Sizes are capped so that every machine gets corpora of about the same size.
+Sizes are capped so that every machine gets corpora of about the same size. What is held out is said in splits.py.
 """
 
 import ast
 import gzip
-import hashlib
-import itertools
 import json
 import re
 import sysconfig
@@ -17,22 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TRAIN_CHARACTERS = 3_000_000
-HELD_OUT_CHARACTERS = 25_000
-DOCUMENT_CHARACTERS = 2_500
+from api.demo.splits import DOCUMENT_CHARACTERS, TRAIN_CHARACTERS, Document, TextFile, hash_of, split, unseen
+
 LONGEST_FILE_BYTES = 200_000
-LONGEST_SHARE_OF_ONE_FILE = 60_000  # characters of one file a corpus may take: variety before bulk
-HELD_OUT_ONE_IN = 12
 DUPLICATED_POOL = 150  # documents that are planted again and again
 DUPLICATED_COPIES = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextFile:
-    """One file's text and the path that names it on every machine."""
-
-    source: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +34,9 @@ class DemoCorpus:
 def write_corpora(folder: Path) -> list[DemoCorpus]:
     """Writes all corpora of the demo below `folder` as .jsonl.gz."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_write_corpus(folder, name, collect()) for name, collect in COLLECTORS.items()]
+    splits = {name: split(collect()) for name, collect in COLLECTORS.items()}
+    held_out = unseen(splits)
+    written = [_write_corpus(folder, name, train, held_out[name]) for name, (train, _) in splits.items()]
     written.append(_write_plain(folder, "noise", _noise()))
     written.append(_write_plain(folder, "prose_duplicated", _planted_duplicates(folder / "prose.jsonl.gz")))
     return written
@@ -70,11 +57,7 @@ def _files(*suffixes: str) -> Iterator[tuple[str, Path]]:
                 continue
             if path.is_file() and path.stat().st_size <= LONGEST_FILE_BYTES:
                 found.append((f"{label}/{name}", path))
-    return iter(sorted(found, key=lambda pair: _hash(pair[0])))
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    return iter(sorted(found, key=lambda pair: hash_of(pair[0])))
 
 
 def _read(source: str, path: Path) -> TextFile | None:
@@ -137,7 +120,7 @@ COLLECTORS: dict[str, Callable[[], Iterator[TextFile]]] = {
 }
 
 
-def _noise() -> Iterator[dict[str, str]]:
+def _noise() -> Iterator[Document]:
     """Garbage of the kind that crawls hold: compiled libraries printed as hexadecimal and base64 digits."""
     libraries = (path for _, root in _roots() for path in sorted(root.rglob("*.so")))
     written = 0
@@ -156,7 +139,7 @@ def _digits(path: Path, offset: int) -> str:
         return handle.read(DOCUMENT_CHARACTERS // 2).hex()
 
 
-def _planted_duplicates(original: Path) -> Iterator[dict[str, str]]:
+def _planted_duplicates(original: Path) -> Iterator[Document]:
     """The prose corpus with a few of its documents planted again and again: they become a large part of it."""
     with gzip.open(original, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
@@ -165,8 +148,7 @@ def _planted_duplicates(original: Path) -> Iterator[dict[str, str]]:
         yield from documents[:DUPLICATED_POOL]
 
 
-def _write_corpus(folder: Path, name: str, files: Iterable[TextFile]) -> DemoCorpus:
-    train, held_out = _split(files)
+def _write_corpus(folder: Path, name: str, train: list[Document], held_out: list[Document]) -> DemoCorpus:
     kept = {_normalised(document["text"]) for document in held_out}
     train = [document for document in train if _normalised(document["text"]) not in kept]
     held_out_path = folder / "held_out" / f"{name}.jsonl.gz"
@@ -185,48 +167,13 @@ def _normalised(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _split(files: Iterable[TextFile]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Documents for training and held out, until both are full; a text that came before is not taken again."""
-    train: list[dict[str, str]] = []
-    held_out: list[dict[str, str]] = []
-    room = {True: HELD_OUT_CHARACTERS, False: TRAIN_CHARACTERS}
-    seen: set[str] = set()
-    for text_file in files:
-        is_held_out = _hash("split:" + text_file.source) % HELD_OUT_ONE_IN == 0
-        for document in _documents(text_file):
-            if room[is_held_out] <= 0 or document["text"] in seen:
-                continue
-            seen.add(document["text"])
-            (held_out if is_held_out else train).append(document)
-            room[is_held_out] -= len(document["text"])
-        if max(room.values()) <= 0:
-            break
-    return train, held_out
-
-
-def _documents(text_file: TextFile) -> Iterator[dict[str, str]]:
-    """Cuts at line ends into documents of about DOCUMENT_CHARACTERS."""
-    lines = text_file.text[:LONGEST_SHARE_OF_ONE_FILE].splitlines(keepends=True)
-    size = 0
-
-    def piece_of(line: str) -> int:
-        nonlocal size
-        size += len(line)
-        return (size - 1) // DOCUMENT_CHARACTERS
-
-    for _, group in itertools.groupby(lines, key=piece_of):
-        text = "".join(group).strip()
-        if len(text) >= 100:
-            yield {"text": text, "source": text_file.source}
-
-
-def _write_plain(folder: Path, name: str, documents: Iterable[dict[str, str]]) -> DemoCorpus:
+def _write_plain(folder: Path, name: str, documents: Iterable[Document]) -> DemoCorpus:
     path = folder / f"{name}.jsonl.gz"
     count, characters = _write_lines(path, documents)
     return DemoCorpus(name=name, path=path, held_out=None, documents=count, characters=characters)
 
 
-def _write_lines(path: Path, documents: Iterable[dict[str, str]]) -> tuple[int, int]:
+def _write_lines(path: Path, documents: Iterable[Document]) -> tuple[int, int]:
     """Writes one JSON document a line; the number of documents and characters. Atomic: a partial file never stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = characters = 0

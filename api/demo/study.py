@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from api.demo.corpora import DOCUMENT_CHARACTERS, HELD_OUT_CHARACTERS
 from api.demo.experiment import TrainingCorpus
 from api.demo.recipes import FULL, Size
 from api.demo.report import write_text
+from api.demo.splits import DOCUMENT_CHARACTERS, HELD_OUT_CHARACTERS
 from proxy.data.corpora import SUFFIXES, CorpusLocation, read_documents
 from proxy.errors import InvalidInputError
 

@@ -1,40 +1,36 @@
 """A cohort: runs of one architecture, trained in one process that compiles once.
 
-Members with the same `sweep` are the rates of one sweep: each trains to 30 % of the steps, then the hopeless ones
-are given up and the others go on. A member that diverges or is cancelled ends alone. The states of the runs that have
-begun are kept by the clock (proxy.lm.saving), and a run whose state is found goes on from it.
+Where stacking pays they train at once (proxy.lm.stacks), else one after the other; the order is proxy.lm.groups'. A
+member that diverges, is cancelled or given up ends alone, and the next one takes its seat. The states of the runs that
+have begun are kept by the clock (proxy.lm.saving), and a run whose state is found goes on from it.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS, LossDivergedError, TokensEndedError
+from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
 from proxy.lm.averaging import WeightAverage
 from proxy.lm.checkpoints import join_checkpoints, split_checkpoints
 from proxy.lm.device import Device, detect
 from proxy.lm.evaluation import Float64Array, ScoringSet
 from proxy.lm.feeds import TokenFeed
-from proxy.lm.logs import Log
+from proxy.lm.groups import Line
+from proxy.lm.keeping import Keeper
 from proxy.lm.members import CohortEvents, Ending, Member, MemberOutcome, RunInTraining
-from proxy.lm.memory import free_memory, is_out_of_memory
-from proxy.lm.saving import Saver, Saving, StoppedError
-from proxy.lm.states import SavedRun
-from proxy.lm.trainer import Trainer
+from proxy.lm.memory import choose_seats, free_memory, is_out_of_memory
+from proxy.lm.optimizer import TrainingState
+from proxy.lm.saving import Saving, StoppedError
+from proxy.lm.trainer import CHECK_EVERY_STEPS, Lesson, Trainer
 from proxy.protocols import Protocol as ProxyProtocol
 
 __all__ = ["CohortEvents", "Member", "MemberOutcome", "ScoringSet", "StoppedError", "rescore", "train_cohort"]
 
-SWEEP_CHECK_SHARE = 0.3
-HOPELESS_NATS = 0.25  # a rate so far behind the sweep's best at the check does not catch up; see docs/decisions/0002
 NO_SAVING = Saving()
-
-
-class _CancelledError(Exception):
-    """Raised inside the training loop to leave it."""
 
 
 def train_cohort(  # noqa: PLR0913 - what is trained, how it is watched, with what: all plain
@@ -46,19 +42,21 @@ def train_cohort(  # noqa: PLR0913 - what is trained, how it is watched, with wh
     want_compile: bool,
     saving: Saving = NO_SAVING,
     micro_batches: int = 1,
+    at_once: int = 0,
 ) -> Iterator[MemberOutcome]:
     """Trains every member and yields each outcome as soon as it is known.
 
+    At most `at_once` train at once (0: what pays on the device and fits its memory).
     StoppedError when `saving` says that the process is to end: the states of all runs that have begun are kept then.
     """
     if not members:
         return
     device = detect(protocol.precision, protocol.device_class, threads, want_compile)
-    cohort = _Cohort(protocol, device, scoring_sets, events, saving)
+    seats = choose_seats(protocol, device.device, len(members), at_once)
+    cohort = _Cohort(protocol, device, scoring_sets, events, saving, seats)
     while cohort.trainer.micro_batches < micro_batches and cohort.trainer.split_batch():
         pass
-    for group in _groups(members):
-        yield from cohort.train_group(group)
+    yield from cohort.train(members)
 
 
 def rescore(
@@ -74,21 +72,28 @@ def rescore(
     trainer = Trainer(protocol, detect(protocol.precision, protocol.device_class, threads, want_compile=False))
     scored = []
     for checkpoint in split_checkpoints(weights):
-        trainer.load_weights(checkpoint)
-        scored.append(trainer.score(scoring_sets))
+        trainer.load_weights(0, checkpoint)
+        scored.append(trainer.score(0, scoring_sets))
     return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
 
 
-def _groups(members: Sequence[Member]) -> list[list[Member]]:
-    """Members of one sweep together, in the order of their first member; everybody else alone."""
-    groups: dict[str, list[Member]] = {}
-    for member in members:
-        groups.setdefault(f"sweep {member.sweep}" if member.sweep else f"run {member.run_id}", []).append(member)
-    return list(groups.values())
+@dataclass(kw_only=True, eq=False)
+class _Seat:
+    """A run that trains, up to `until`; `stops`: the steps at which it is looked at on the way, the last one too."""
+
+    run: RunInTraining
+    until: int
+    stops: list[int]
+    lesson: Lesson
+    speed_from: tuple[int, float] = field(default=(0, 0.0))  # a step, and when it was reached
+
+    @property
+    def number(self) -> int:
+        return self.lesson.seat
 
 
 class _Cohort:
-    """The trainer, what is told about it, and what is kept of it."""
+    """The trainer, who sits where, what is told about it, and what is kept of it."""
 
     def __init__(
         self,
@@ -97,132 +102,180 @@ class _Cohort:
         scoring_sets: Mapping[str, ScoringSet],
         events: CohortEvents,
         saving: Saving,
+        seats: int,
     ) -> None:
         self.protocol, self.device, self.scoring_sets, self.events = protocol, device, scoring_sets, events
-        self.trainer = Trainer(protocol, device)
-        self.saver = Saver(saving, protocol.steps)
-        self._paused: list[RunInTraining] = []  # begun, and waiting while another run of the sweep uses the trainer
+        self.trainer = Trainer(protocol, device, seats)
+        self.keeper = Keeper(saving, protocol.steps, self._place)
+        self._line = Line(groups=[])
+        self._seats: dict[int, _Seat] = {}
+        self._ended: list[MemberOutcome] = []
 
-    def train_group(self, group: Sequence[Member]) -> Iterator[MemberOutcome]:
-        """A single run, or the rates of a sweep."""
-        runs = [self._open(member) for member in group]
-        if len(runs) > 1:
-            self._train_to_check(runs)
-            yield from (run.outcome for run in runs if run.outcome)
-        for run in [run for run in runs if run.outcome is None]:
-            self._paused = [other for other in runs if other is not run and other.saved and other.outcome is None]
-            self._advance(run, self.protocol.steps)
-            run.saved = None
-            assert run.outcome is not None
-            yield run.outcome
+    def train(self, members: Sequence[Member]) -> Iterator[MemberOutcome]:
+        """Until nobody waits any more."""
+        self._line = Line.of(members, self.protocol.steps)
+        try:
+            while self._fill_seats():
+                yield from self._take_ended()
+                self._within_memory(self._train_block)
+                yield from self._take_ended()
+            yield from self._take_ended()
+        finally:
+            for seat in self._seats.values():
+                seat.lesson.feed.close()
 
-    def _train_to_check(self, runs: Sequence[RunInTraining]) -> None:
-        """Each to the step at which they are compared; those that are hopeless there get their outcome."""
-        check = max(1, round(SWEEP_CHECK_SHARE * self.protocol.steps))
-        for run in runs:
-            self._paused = [other for other in runs if other is not run and other.saved and other.outcome is None]
-            if run.log.steps_done < check or run.saved is None:
-                self._advance(run, check)
-                run.saved = self.trainer.state.copy()
-        losses = {run.member.run_id: run.log.smoothed_loss(check) for run in runs if run.outcome is None}
-        best = min(losses.values(), default=0.0)
-        for run in runs:
-            if run.outcome is None and losses[run.member.run_id] > best + HOPELESS_NATS:
-                run.outcome = self._outcome(run, "stopped")
+    def _take_ended(self) -> Iterator[MemberOutcome]:
+        while self._ended:
+            yield self._ended.pop(0)
 
-    def _open(self, member: Member) -> RunInTraining:
-        """As it was left by an earlier attempt, or at its beginning."""
-        run = RunInTraining(member=member, log=Log.empty(self.protocol.steps))
-        found = self.saver.find(member.run_id)
-        problems = "; ".join(found.problems)
-        if found.run is None:
-            if problems:
-                run.notes.append(f"started again from step 0: {problems}")
-            run.resumed_from = (0,) if problems or found.attempt > 1 else ()
-            return run
-        kept = found.run
-        run.log, run.saved, run.kept_step = kept.log, kept.state, kept.state.step
-        run.scored = {step: dict(nats) for step, nats in kept.scored.items()}
-        run.checkpoints = {step: dict(weights) for step, weights in kept.checkpoints.items()}
-        run.resumed_from = (*kept.resumed_from, kept.state.step)
-        run.notes = [*kept.notes, *([f"went on from step {kept.state.step}: {problems}"] if problems else [])]
-        run.saving_seconds = kept.saving_seconds
-        if kept.place != self._place():
-            run.notes.append(
-                f"the first {kept.state.step} steps were computed on {kept.place}, the next ones on {self._place()}: "
-                "equal within rounding to a run on one of them, not to the bit"
-            )
-        return run
+    def _seated(self) -> list[RunInTraining]:
+        return [seat.run for seat in self._seats.values()]
 
-    def _advance(self, run: RunInTraining, until: int) -> None:
-        """Trains up to a step; a run that ends there or before gets its outcome."""
-        while run.outcome is None:
-            try:
-                self._train_and_score(run, until)
-            except (LossDivergedError, TokensEndedError) as error:
-                run.outcome = self._outcome(run, "failed", error=str(error), failed_step=error.step)
-            except _CancelledError:
-                run.outcome = self._outcome(run, "cancelled")
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                problem = str(error).partition("\n")[0]
-            else:
-                if until == self.protocol.steps:
-                    run.outcome = self._outcome(run, "finished")
-                return
-            if run.outcome is None:
-                self._try_with_less_memory(run, problem)
+    def _fill_seats(self) -> bool:
+        """Gives free seats to runs that wait; False when nobody trains any more."""
+        before = self._seated()
+        while free := [number for number in range(self.trainer.seats) if number not in self._seats]:
+            leg = self._line.next_leg(self._seated(), self.keeper.open, lambda run: self._end(run, "stopped"))
+            if leg is None:
+                break
+            self._sit_down(free[0], *leg)
+        if self._seats and self._seated() != before:
+            self.events.training([run.member.run_id for run in self._seated()])
+        return bool(self._seats)
 
-    def _try_with_less_memory(self, run: RunInTraining, problem: str) -> None:
-        """Halves what is computed at once and begins the run again; it fails where there is nothing to halve."""
-        step = run.log.steps_done
-        free_memory()
-        if not self.trainer.split_batch():
-            error = f"{OUT_OF_MEMORY} at step {step} ({problem}); {WHAT_HELPS}"
-            run.outcome = self._outcome(run, "failed", error=error, failed_step=step)
-            return
-        run.rewind()
-        run.is_open = False
-        run.notes.append(
-            f"{OUT_OF_MEMORY} at step {step}: went on from step {run.log.steps_done} with each batch computed in "
-            f"{self.trainer.micro_batches} parts"
-        )
-
-    def _train_and_score(self, run: RunInTraining, until: int) -> None:
-        """Trains, scoring and keeping each of the last checkpoints on the way."""
+    def _sit_down(self, number: int, run: RunInTraining, until: int) -> None:
+        """The run's vectors into the seat, and its tokens beside it."""
         if self.events.is_cancelled(run.member.run_id):
-            raise _CancelledError
-        trainer, first = self.trainer, 0 if run.saved is None else run.saved.step
-        with TokenFeed(run.member.read, self.protocol.batch_tokens, first, until, self.device.device) as feed:
-            try:
-                self._enter(run)
-                for stop in sorted({*checkpoint_steps(self.protocol), until}):
-                    if not trainer.state.step <= stop <= until or stop in run.checkpoints:
-                        continue
-                    trainer.train(feed, run.member.learning_rate, stop, run.log, self._reporter(run), self.saver.is_due)
-                    if stop in checkpoint_steps(self.protocol):
-                        self._take_checkpoint(run, stop)
-            finally:
-                run.log.waited_seconds += feed.waited_seconds
+            self._end(run, "cancelled")
+            return
+        first = run.saved_step
+        stops = sorted({*checkpoint_steps(self.protocol), until})
+        feed = TokenFeed(run.member.read, self.protocol.batch_tokens, first, until, self.device.device)
+        seat = _Seat(
+            run=run,
+            until=until,
+            stops=[stop for stop in stops if first <= stop <= until and stop not in run.checkpoints],
+            lesson=Lesson(seat=number, feed=feed, peak=run.member.learning_rate, log=run.log),
+        )
+        self._seats[number] = seat
+        self._within_memory(lambda: self._begin(seat))
 
-    def _take_checkpoint(self, run: RunInTraining, step: int) -> None:
+    def _begin(self, seat: _Seat) -> None:
+        self._enter(seat)
+        seat.speed_from = (self.trainer.step_of(seat.number), time.perf_counter())
+        self._reach_stops(seat)
+
+    def _train_block(self) -> None:
+        """Some steps of all that sit; then what has become of each, and what they have reached."""
+        seats = list(self._seats.values())
+        step = self.trainer.step_of(seats[0].number)
+        most_steps = min(
+            CHECK_EVERY_STEPS - step % CHECK_EVERY_STEPS,
+            *(seat.stops[0] - self.trainer.step_of(seat.number) for seat in seats),
+        )
+        self.trainer.train([seat.lesson for seat in seats], most_steps, self.keeper.is_due)
+        for seat in seats:
+            error = seat.lesson.error
+            if error is not None:
+                self._end(seat.run, "failed", error=str(error), failed_step=error.step)
+            elif self.events.is_cancelled(seat.run.member.run_id):
+                self._end(seat.run, "cancelled")
+        if self.keeper.is_due():
+            self.keeper.keep(self._states())
+        for seat in list(self._seats.values()):
+            if self.trainer.step_of(seat.number) > seat.speed_from[0]:
+                self._tell(seat)
+            self._reach_stops(seat)
+
+    def _reach_stops(self, seat: _Seat) -> None:
+        """Takes the checkpoint that is due; at its last stop the run leaves its seat."""
+        while seat.stops and self.trainer.step_of(seat.number) == seat.stops[0]:
+            stop = seat.stops.pop(0)
+            if stop in checkpoint_steps(self.protocol):
+                self._take_checkpoint(seat, stop)
+                seat.speed_from = (stop, time.perf_counter())
+        if seat.stops:
+            return
+        if seat.until == self.protocol.steps:
+            self._end(seat.run, "finished")
+        else:
+            seat.run.saved = self.trainer.state_of(seat.number).copy()
+            self._stand_up(seat.run)
+
+    def _end(
+        self, run: RunInTraining, state: Ending, *, error: str | None = None, failed_step: int | None = None
+    ) -> None:
+        self._stand_up(run)
+        run.outcome, run.saved = self._outcome(run, state, error=error, failed_step=failed_step), None
+        self._ended.append(run.outcome)
+
+    def _stand_up(self, run: RunInTraining) -> None:
+        """Leaves its seat, if it has one."""
+        for number, seat in list(self._seats.items()):
+            if seat.run is run:
+                seat.lesson.feed.close()
+                run.log.waited_seconds += seat.lesson.feed.waited_seconds
+                del self._seats[number]
+
+    def _within_memory(self, work: Callable[[], None]) -> None:
+        """Where memory runs out, the same again with less at once."""
+        problem: str | None = None
+        try:
+            work()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            problem = str(error).partition("\n")[0]
+        if problem is not None:  # the error, and all that it refers to, is gone here
+            self._use_less_memory(problem)
+
+    def _use_less_memory(self, problem: str) -> None:
+        """Halves what is computed at once and begins again; a run fails where there is nothing to halve."""
+        runs = self._seated()
+        steps = {run.member.run_id: run.log.steps_done for run in runs}
+        for run in runs:
+            self._stand_up(run)
+            run.rewind()
+        how = self._halve()
+        for run in runs:
+            step = steps[run.member.run_id]
+            if how:
+                run.notes.append(f"{OUT_OF_MEMORY} at step {step}: went on from step {run.saved_step} with {how}")
+            else:
+                error = f"{OUT_OF_MEMORY} at step {step} ({problem}); {WHAT_HELPS}"
+                self._end(run, "failed", error=error, failed_step=step)
+
+    def _halve(self) -> str:
+        """Half the members at once, or half a batch; how it is now, empty if there is no less."""
+        seats, micro_batches = self.trainer.seats // 2, self.trainer.micro_batches
+        if seats == 0:
+            free_memory()
+            return f"each batch computed in {self.trainer.micro_batches} parts" if self.trainer.split_batch() else ""
+        del self.trainer
+        free_memory()
+        self.trainer = Trainer(self.protocol, self.device, seats)
+        self.trainer.micro_batches = micro_batches
+        return f"{seats} runs at once" if seats > 1 else "one run after the other"
+
+    def _take_checkpoint(self, seat: _Seat, step: int) -> None:
         """Keeps the weights of a checkpoint and scores them; where weights are averaged, their mean after the last."""
-        run.checkpoints[step] = self.trainer.weights()
+        run, trainer = seat.run, self.trainer
+        run.checkpoints[step] = trainer.weights(seat.number)
         if self.protocol.averaging is not None:
             if step < self.protocol.steps:
                 return
             average = WeightAverage()
             for _, weights in sorted(run.checkpoints.items()):
                 average.add(weights)
-            self.trainer.load_weights(average.mean)
-            run.checkpoints = {step: self.trainer.weights()}
-        run.scored[step] = self.trainer.score(self.scoring_sets)
+            trainer.load_weights(seat.number, average.mean)
+            run.checkpoints = {step: trainer.weights(seat.number)}
+        run.scored[step] = trainer.score(seat.number, self.scoring_sets)
 
-    def _enter(self, run: RunInTraining) -> None:
-        """Puts the run's state into the trainer. Suites that were asked for since it was kept are scored now."""
+    def _enter(self, seat: _Seat) -> None:
+        """Puts the run's state into its seat. Suites that were asked for since it was kept are scored now."""
+        run = seat.run
         if run.saved is None:
-            self.trainer.start(run.member.seed)
+            self.trainer.start(seat.number, run.member.seed)
             return
         if not run.is_open:
             for step, weights in run.checkpoints.items():
@@ -231,76 +284,41 @@ class _Cohort:
                 if self.protocol.averaging is not None and step < self.protocol.steps:
                     continue  # only the mean of the checkpoints is scored
                 if lacking:
-                    self.trainer.load_weights(weights)
-                run.scored[step] = known | self.trainer.score(lacking)
+                    self.trainer.load_weights(seat.number, weights)
+                run.scored[step] = known | self.trainer.score(seat.number, lacking)
         run.is_open = True
-        self.trainer.restore(run.saved)
+        self.trainer.restore(seat.number, run.saved)
 
-    def _reporter(self, run: RunInTraining) -> Callable[[int, float], None]:
-        first_step, started_at = self.trainer.state.step, time.perf_counter()
-
-        def report(step: int, loss: float) -> None:
-            if self.events.is_cancelled(run.member.run_id):
-                raise _CancelledError
-            if self.saver.is_due():
-                self._keep_all(run)
-            seconds = max(time.perf_counter() - started_at, 1e-9)
-            steps_per_second = (step - first_step) / seconds
-            self.events.progress(
-                run.member.run_id,
-                step,
-                self.protocol.steps,
-                loss,
-                steps_per_second * self.protocol.batch_tokens,
-                (self.protocol.steps - step) / max(steps_per_second, 1e-9),
-            )
-
-        return report
-
-    def _keep_all(self, run: RunInTraining) -> None:
-        """Keeps the run that trains and those that wait for it. StoppedError if that was the last to be done."""
-        began = time.monotonic()
-        self._keep(run, self.trainer.state.step)
-        for other in self._paused:
-            assert other.saved is not None
-            self._keep(other, other.saved.step)
-        self.saver.wait_again(time.monotonic() - began)
-        if self.saver.is_stopping():
-            raise StoppedError
-
-    def _keep(self, run: RunInTraining, step: int) -> None:
-        """One run's state, if it is not kept yet. A disk that is full costs the state, not the run."""
-        if run.kept_step == step:
-            return
-        began = time.perf_counter()
-        try:
-            self.saver.keep(run.member.run_id, self._state_of(run))
-        except OSError as error:
-            run.notes.append(f"the state after step {step} could not be kept: {error}")
-        else:
-            run.kept_step = step
-        run.saving_seconds += time.perf_counter() - began
-
-    def _state_of(self, run: RunInTraining) -> SavedRun:
-        return SavedRun(
-            state=run.saved if run in self._paused and run.saved is not None else self.trainer.state,
-            log=run.log,
-            scored=run.scored,
-            checkpoints=run.checkpoints,
-            place=self._place(),
-            resumed_from=run.resumed_from,
-            notes=tuple(run.notes),
-            saving_seconds=run.saving_seconds,
+    def _tell(self, seat: _Seat) -> None:
+        """How far the run is, how fast by the clock, and how long it will take."""
+        step, run = self.trainer.step_of(seat.number), seat.run
+        first_step, started_at = seat.speed_from
+        steps_per_second = (step - first_step) / max(time.perf_counter() - started_at, 1e-9)
+        self.events.progress(
+            run.member.run_id,
+            step,
+            self.protocol.steps,
+            float(run.log.loss_S[step - 1]),
+            steps_per_second * self.protocol.batch_tokens,
+            (self.protocol.steps - step) / max(steps_per_second, 1e-9),
         )
+
+    def _states(self) -> list[tuple[RunInTraining, TrainingState]]:
+        """Of the runs that train, and of those that have begun and wait."""
+        seated = [(seat.run, self.trainer.state_of(seat.number)) for seat in self._seats.values()]
+        waiting = self._line.waiting(self._seated())
+        return seated + [(run, run.saved) for run in waiting if run.saved is not None]
 
     def _place(self) -> str:
         """What decides the rounding of a step."""
-        device = self.device
+        device, trainer = self.device, self.trainer
         name = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else ""
         kind = name or f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
         how = "compiled" if device.compile else "eager"
-        parts = "" if self.trainer.micro_batches == 1 else f", batches in {self.trainer.micro_batches} parts"
-        return f"{kind}, {str(device.compute_dtype).removeprefix('torch.')}, {how}, torch {torch.__version__}{parts}"
+        parts = "" if trainer.micro_batches == 1 else f", batches in {trainer.micro_batches} parts"
+        stacked = "" if trainer.seats == 1 else f", {trainer.seats} runs at once"
+        precision = str(device.compute_dtype).removeprefix("torch.")
+        return f"{kind}, {precision}, {how}, torch {torch.__version__}{parts}{stacked}"
 
     def _outcome(
         self, run: RunInTraining, state: Ending, *, error: str | None = None, failed_step: int | None = None

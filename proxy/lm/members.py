@@ -1,5 +1,6 @@
 """The members of a cohort: what is asked of each, what is told about it, and how it ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -34,6 +35,9 @@ class CohortEvents(Protocol):
 
     def is_cancelled(self, run_id: str) -> bool: ...
 
+    def training(self, run_ids: Sequence[str]) -> None:
+        """These runs train now, all at once: if the process breaks, it was one of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemberOutcome:
@@ -42,7 +46,8 @@ class MemberOutcome:
 
     `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints; empty unless finished.
     `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone, of which
-    `data_wait_seconds` waited for tokens; `saving_seconds` are what keeping its state took on top of them.
+    `data_wait_seconds` waited for tokens; of steps that several runs take at once each has an equal share.
+    `saving_seconds` are what keeping its state took on top of them.
     `resumed_from` holds, for each time that it was begun again, the step it went on from.
     """
 
@@ -68,8 +73,8 @@ class MemberOutcome:
 
 @dataclass(kw_only=True, eq=False)
 class RunInTraining:
-    """A member while it trains. `saved`: its vectors while another one uses the trainer; `kept_step`: the step that
-    the newest file of its state holds."""
+    """A member from its beginning to its end. `saved`: its vectors when it last left its seat, or its attempt's first
+    ones; `kept_step`: the step that the newest file of its state holds."""
 
     member: Member
     log: Log
@@ -83,9 +88,14 @@ class RunInTraining:
     kept_step: int = 0
     saving_seconds: float = 0.0
 
+    @property
+    def saved_step(self) -> int:
+        """Where it goes on from when it next takes a seat."""
+        return 0 if self.saved is None else self.saved.step
+
     def rewind(self) -> None:
         """Back to `saved`, or to the beginning."""
-        step = 0 if self.saved is None else self.saved.step
+        step, self.is_open = self.saved_step, False
         self.log.rewind(step)
         self.scored = {at: nats for at, nats in self.scored.items() if at <= step}
         self.checkpoints = {at: weights for at, weights in self.checkpoints.items() if at <= step}

@@ -37,12 +37,6 @@ class TrainingState:
         self.square_P.copy_(other.square_P)
         self.step = other.step
 
-    def reset_moments(self) -> None:
-        """As before the first update."""
-        self.mean_P.zero_()
-        self.square_P.zero_()
-        self.step = 0
-
 
 @torch.no_grad()
 def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,25 +60,34 @@ def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
 def make_update(settings: AdamW) -> Update:
     """The update as a function of vectors alone: `scalars` holds rate, 1 − β₁ᵗ and 1 − β₂ᵗ, so that neither a new
     rate nor a new step compiles anything again. Returns the gradient norm before clipping and the update-to-weight
-    ratio (norm of all that is taken from the weights over their norm before), and zeroes the gradients."""
+    ratio (norm of all that is taken from the weights over their norm before), and zeroes the gradients.
+
+    Vectors are [P] or, of members that train at once, [E, P]: then scalars are [E, 3], and each has its own clipping.
+    """
 
     def update(
         weights_P: Tensor, gradients_P: Tensor, mean_P: Tensor, square_P: Tensor, decay_P: Tensor, scalars: Tensor
     ) -> tuple[Tensor, Tensor]:
-        rate, correction1, correction2 = scalars.unbind()
-        norm: Tensor = torch.linalg.vector_norm(gradients_P)
+        rate, correction1, correction2 = (scalars[..., index : index + 1] for index in range(3))
+        norm: Tensor = _norm(gradients_P)
         clipped_P = gradients_P * torch.clamp(settings.clip_norm / (norm + 1e-6), max=1.0)
         mean_P.mul_(settings.beta1).add_(clipped_P * (1 - settings.beta1))
         square_P.mul_(settings.beta2).add_(clipped_P * clipped_P * (1 - settings.beta2))
         change_P = rate * (mean_P / correction1) / ((square_P / correction2).sqrt() + settings.epsilon)
         decayed_P = rate * settings.weight_decay * decay_P
-        ratio = torch.linalg.vector_norm(change_P + decayed_P * weights_P) / torch.linalg.vector_norm(weights_P)
+        ratio = _norm(change_P + decayed_P * weights_P) / _norm(weights_P)
         weights_P.mul_(1 - decayed_P)
         weights_P.sub_(change_P)
         gradients_P.zero_()
-        return norm, ratio
+        return norm.squeeze(-1), ratio.squeeze(-1)
 
     return update
+
+
+def _norm(vectors_P: Tensor) -> Tensor:
+    """Of each vector, its axis kept."""
+    norm: Tensor = torch.linalg.vector_norm(vectors_P, dim=-1, keepdim=True)
+    return norm
 
 
 def scalars_of(settings: AdamW, step: int, rate: float) -> Tensor:

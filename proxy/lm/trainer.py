@@ -1,12 +1,18 @@
-"""One model, compiled once, that trains and scores the members of a cohort one after the other."""
+"""One model, compiled once, that trains and scores the members of a cohort: one at a time, or stacked.
+
+A trainer has seats, each with one run's vectors; a cohort of one has one seat. The runs in the seats take each step
+together, and each at a step of its own: a seat that is given up is taken by the next run while the others go on.
+"""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from proxy.errors import LossDivergedError, TokensEndedError
 from proxy.lm.device import Device
 from proxy.lm.evaluation import Float64Array, ScoringSet, rows_a_batch, score_documents
 from proxy.lm.feeds import TokenFeed
@@ -14,21 +20,32 @@ from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
 from proxy.lm.optimizer import TrainingState, flatten_parameters, make_update, scalars_of
 from proxy.lm.schedules import learning_rate
+from proxy.lm.stacks import stacked_loss
 from proxy.protocols import Protocol
 
 CHECK_EVERY_STEPS = 20  # losses are looked at in blocks, so that an accelerator never waits for the host
 
-Report = Callable[[int, float], None]
-Figures = tuple[Tensor, Tensor, Tensor]  # a step's loss, gradient norm and update-to-weight ratio
+Figures = tuple[Tensor, Tensor, Tensor]  # a step's loss, gradient norm and update-to-weight ratio, each [E]
 A = ParamSpec("A")
 R = TypeVar("R")
 
 
-class Trainer:
-    """Holds the model, its flat state and the compiled functions. Not for two threads at once."""
+@dataclass(kw_only=True, eq=False)
+class Lesson:
+    """What one seat trains on; `error` is set where its training cannot go on."""
 
-    def __init__(self, protocol: Protocol, device: Device) -> None:
-        self.protocol, self.device = protocol, device
+    seat: int
+    feed: TokenFeed
+    peak: float
+    log: Log
+    error: LossDivergedError | TokensEndedError | None = None
+
+
+class Trainer:
+    """Holds the model, the seats' flat vectors and the compiled functions. Not for two threads at once."""
+
+    def __init__(self, protocol: Protocol, device: Device, seats: int = 1) -> None:
+        self.protocol, self.device, self.seats = protocol, device, seats
         self.model = ProxyModel(
             protocol.architecture,
             device.compute_dtype,
@@ -36,31 +53,60 @@ class Trainer:
             recomputes=protocol.activation_checkpointing,
         ).to(device.device)
         self.model.draw_weights(torch.Generator().manual_seed(0))
-        weights_P, self._gradients_P, self._decay_P = flatten_parameters(self.model)
-        self.state = TrainingState(
-            weights_P=weights_P, mean_P=torch.zeros_like(weights_P), square_P=torch.zeros_like(weights_P)
-        )
-        self._loss: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.loss)
+        self._model_P, model_gradients_P, self._decay_P = flatten_parameters(self.model)
+        if seats == 1:
+            self._weights_EP, self._gradients_EP = self._model_P[None], model_gradients_P[None]
+            self._loss: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.loss)
+        else:
+            self._weights_EP = self._model_P.repeat(seats, 1)
+            self._gradients_EP = torch.zeros_like(self._weights_EP)
+            self._loss = self._stacked_loss()
+        self._mean_EP, self._square_EP = torch.zeros_like(self._weights_EP), torch.zeros_like(self._weights_EP)
+        self._steps = [0] * seats
         self._window_nats: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.window_nats)
         self._update = self._maybe_compiled(make_update(protocol.optimizer))
+        self._idle_N = torch.zeros(protocol.batch_tokens + 1, dtype=torch.int32, device=device.device)
         self._is_warm = False
         self.micro_batches = 1
 
     def _maybe_compiled(self, function: Callable[A, R]) -> Callable[A, R]:
         return torch.compile(function, dynamic=False) if self.device.compile else function
 
-    def start(self, seed: int) -> None:
+    def _stacked_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        leaf_EP = self._weights_EP.detach().requires_grad_()
+        leaf_EP.grad = self._gradients_EP
+        loss = self._maybe_compiled(stacked_loss(self.model))
+        return lambda inputs_EBT, targets_EBT: loss(leaf_EP, inputs_EBT, targets_EBT)
+
+    def step_of(self, seat: int) -> int:
+        """Updates done by the run in the seat."""
+        return self._steps[seat]
+
+    def state_of(self, seat: int) -> TrainingState:
+        """The seat's vectors themselves: copy them to keep them."""
+        return TrainingState(
+            weights_P=self._weights_EP[seat],
+            mean_P=self._mean_EP[seat],
+            square_P=self._square_EP[seat],
+            step=self._steps[seat],
+        )
+
+    def start(self, seat: int, seed: int) -> None:
         """Fresh weights from the seed, empty moments."""
         self._warm_up()
         self.model.draw_weights(torch.Generator().manual_seed(seed))
-        self.state.reset_moments()
-        self._gradients_P.zero_()
+        self._take_from_model(seat)
+        self._mean_EP[seat].zero_()
+        self._square_EP[seat].zero_()
+        self._steps[seat] = 0
+        self._gradients_EP.zero_()
 
-    def restore(self, state: TrainingState) -> None:
+    def restore(self, seat: int, state: TrainingState) -> None:
         """Goes on from a state that was copied before."""
         self._warm_up()
-        self.state.load(state)
-        self._gradients_P.zero_()
+        self.state_of(seat).load(state)
+        self._steps[seat] = state.step
+        self._gradients_EP.zero_()
 
     def split_batch(self) -> bool:
         """Computes each batch in twice as many parts from now on, which takes less memory; False if there is no less.
@@ -73,76 +119,108 @@ class Trainer:
         return True
 
     def _warm_up(self) -> None:
-        """The first call compiles, so that no run's seconds contain it."""
+        """The first call compiles, so that no run's seconds contain it. It moves no weight: all rates are 0."""
         if self.device.compile and not self._is_warm:
-            zeros_N = torch.zeros(self.protocol.batch_tokens + 1, dtype=torch.int32, device=self.device.device)
-            self._step(zeros_N, peak=0.0)
+            self._step([self._idle_N] * self.seats, [0.0] * self.seats)
         self._is_warm = True
 
-    def train(
-        self,
-        feed: TokenFeed,
-        peak: float,
-        until: int,
-        log: Log,
-        report: Report,
-        must_pause: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Updates from the state's step up to `until`. LossDivergedError at the first loss that is not finite.
+    def train(self, lessons: Sequence[Lesson], most_steps: int, must_pause: Callable[[], bool] = lambda: False) -> None:
+        """Takes that many steps with each lesson, fewer where `must_pause` after one or a stream ends before.
 
-        `report` is called every CHECK_EVERY_STEPS, and after a step at which `must_pause`, with the steps done and the
-        last loss. The state and the log agree then; it may raise to stop the run.
+        The logs and the states agree afterwards, but for a lesson with an error: its run is over.
         """
-        while self.state.step < until:
-            first = self.state.step
-            last = min(first + CHECK_EVERY_STEPS - first % CHECK_EVERY_STEPS, until)
-            started_at, rows = time.perf_counter(), list[Figures]()
-            while self.state.step < last and not (rows and must_pause()):
-                rows.append(self._step(feed.tokens_of(self.state.step), peak))
-            loss_S, norm_S, ratio_S = torch.stack([torch.stack(row) for row in rows]).double().cpu().numpy().T
-            log.add(loss_S, norm_S, ratio_S, time.perf_counter() - started_at)
-            report(self.state.step, float(loss_S[-1]))
+        started_at, rows = time.perf_counter(), list[Figures]()
+        while len(rows) < most_steps and not (rows and must_pause()):
+            tokens = self._tokens(lessons)
+            if tokens is None:
+                break
+            rows.append(self._step(tokens, self._rates(lessons)))
+        if not rows:
+            return
+        figures_ESF = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1).double().cpu().numpy()
+        seconds = (time.perf_counter() - started_at) / len(lessons)  # a run's share of what all of them took
+        for lesson in lessons:
+            loss_S, norm_S, ratio_S = figures_ESF[lesson.seat].T
+            try:
+                lesson.log.add(loss_S, norm_S, ratio_S, seconds)
+            except LossDivergedError as error:
+                lesson.error = error
 
-    def _step(self, tokens_N: Tensor, peak: float) -> Figures:
-        """One update on a step's tokens and the one after them; its figures, still on the device."""
-        protocol, step = self.protocol, self.state.step
-        shape = (protocol.batch_sequences, protocol.architecture.context_tokens)
-        loss = self._accumulate(tokens_N[:-1].view(shape).long(), tokens_N[1:].view(shape).long())
-        scalars = scalars_of(protocol.optimizer, step, learning_rate(step, protocol, peak)).to(self.device.device)
+    def _tokens(self, lessons: Sequence[Lesson]) -> list[Tensor] | None:
+        """The next step's tokens of each seat, and the one after them; None where a stream has ended."""
+        tokens = [self._idle_N] * self.seats
+        for lesson in lessons:
+            try:
+                tokens[lesson.seat] = lesson.feed.tokens_of(self._steps[lesson.seat])
+            except TokensEndedError as error:
+                lesson.error = error
+        return None if any(lesson.error for lesson in lessons) else tokens
+
+    def _rates(self, lessons: Sequence[Lesson]) -> list[float]:
+        """Each seat's learning rate at its next step, 0 where nobody sits."""
+        rates = [0.0] * self.seats
+        for lesson in lessons:
+            rates[lesson.seat] = learning_rate(self._steps[lesson.seat], self.protocol, lesson.peak)
+        return rates
+
+    def _step(self, tokens: Sequence[Tensor], rates: Sequence[float]) -> Figures:
+        """One update of every seat; its figures, still on the device."""
+        shape = (self.seats, self.protocol.batch_sequences, self.protocol.architecture.context_tokens)
+        tokens_EN = tokens[0][None] if self.seats == 1 else torch.stack(list(tokens))
+        inputs_EBT, targets_EBT = tokens_EN[:, :-1].reshape(shape).long(), tokens_EN[:, 1:].reshape(shape).long()
+        loss_E = self._accumulate(inputs_EBT, targets_EBT)
+        seats = zip(self._steps, rates, strict=True)
+        scalars_E3 = torch.stack([scalars_of(self.protocol.optimizer, step, rate) for step, rate in seats])
+        scalars_E3 = scalars_E3.to(self.device.device, non_blocking=True)
+        weights, gradients, mean, square, scalars = (
+            vectors if self.seats > 1 else vectors[0]
+            for vectors in (self._weights_EP, self._gradients_EP, self._mean_EP, self._square_EP, scalars_E3)
+        )
         with torch.no_grad():
-            state = self.state
-            norm, ratio = self._update(
-                state.weights_P, self._gradients_P, state.mean_P, state.square_P, self._decay_P, scalars
-            )
-        self.state.step += 1
-        return loss, norm.clone(), ratio.clone()
+            norm, ratio = self._update(weights, gradients, mean, square, self._decay_P, scalars)
+        self._steps = [step + 1 for step in self._steps]
+        return loss_E, norm.clone().view(-1), ratio.clone().view(-1)
 
-    def _accumulate(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Adds the batch's gradient, part after part; its mean loss."""
-        rows = min(-(-len(inputs_BT) // self.micro_batches), self.protocol.micro_batch_sequences or len(inputs_BT))
+    def _accumulate(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
+        """Adds the batch's gradient, part after part; each member's mean loss, [E]."""
+        batch = inputs_EBT.shape[1]
+        rows = min(-(-batch // self.micro_batches), self.protocol.micro_batch_sequences or batch)
         losses = []
-        for inputs, targets in zip(torch.split(inputs_BT, rows), torch.split(targets_BT, rows), strict=True):
-            loss = self._loss(inputs, targets)
-            if len(inputs) < len(inputs_BT):
-                loss = loss * (len(inputs) / len(inputs_BT))
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        parts = zip(torch.split(inputs_EBT, rows, dim=1), torch.split(targets_EBT, rows, dim=1), strict=True)
+        for inputs, targets in parts:
+            loss = self._loss(inputs[0], targets[0]) if self.seats == 1 else self._loss(inputs, targets)
+            if inputs.shape[1] < batch:
+                loss = loss * (inputs.shape[1] / batch)
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach().view(-1))
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum(dim=0)
 
-    def score(self, scoring_sets: Mapping[str, ScoringSet]) -> dict[str, Float64Array]:
-        """Summed nats of each document of each set, with the weights as they are."""
-        rows = rows_a_batch(self.protocol.architecture)
+    def score(self, seat: int, scoring_sets: Mapping[str, ScoringSet]) -> dict[str, Float64Array]:
+        """Summed nats of each document of each set, with the seat's weights as they are."""
+        self._give_to_model(seat)
+        rows = rows_a_batch(self.protocol.architecture, self.device.device)
         return {
             name: score_documents(self._window_nats, scoring_set, self.device.device, rows)
             for name, scoring_set in scoring_sets.items()
         }
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the weights by name, on the host."""
+    def weights(self, seat: int) -> dict[str, Tensor]:
+        """A copy of the seat's weights by name, on the host."""
+        self._give_to_model(seat)
         return {name: parameter.detach().cpu().clone() for name, parameter in self.model.named_parameters()}
 
     @torch.no_grad()
-    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Overwrites the weights in place; raises KeyError for a checkpoint of another architecture."""
+    def load_weights(self, seat: int, weights: Mapping[str, Tensor]) -> None:
+        """Overwrites the seat's weights; raises KeyError for a checkpoint of another architecture."""
         for name, parameter in self.model.named_parameters():
             parameter.copy_(weights[name])
+        self._take_from_model(seat)
+
+    def _give_to_model(self, seat: int) -> None:
+        """With one seat the model's parameters are the seat's vector already."""
+        if self.seats > 1:
+            self._model_P.copy_(self._weights_EP[seat])
+
+    def _take_from_model(self, seat: int) -> None:
+        if self.seats > 1:
+            self._weights_EP[seat].copy_(self._model_P)

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from api.client import Client, Resource
-from api.demo import corpora, run
+from api.demo import corpora, run, splits
 from api.demo.corpora import COLLECTORS, DemoCorpus, write_corpora
 from api.demo.experiment import Experiment, StandardRate, TrainingCorpus, score_of
 from api.demo.recipes import FULL, QUICK, SETS, Size
@@ -89,11 +89,12 @@ def test_planted_duplicates_are_there(installation: Path, tmp_path: Path) -> Non
 def test_corpora_are_cut_where_they_are_full(
     installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpora, "TRAIN_CHARACTERS", 1000)
-    monkeypatch.setattr(corpora, "HELD_OUT_CHARACTERS", 100)
+    for module in (corpora, splits):
+        monkeypatch.setattr(module, "TRAIN_CHARACTERS", 1000)
+    monkeypatch.setattr(splits, "HELD_OUT_CHARACTERS", 100)
     for corpus in write_corpora(tmp_path / "corpora"):
         if corpus.name != "prose_duplicated":
-            assert 1000 <= corpus.characters < 1000 + 2 * corpora.DOCUMENT_CHARACTERS
+            assert 1000 <= corpus.characters < 1000 + 2 * splits.DOCUMENT_CHARACTERS
 
 
 def test_a_real_installation_is_found() -> None:

@@ -5,6 +5,7 @@ Arguments: a protocol as JSON, threads.
 
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,6 +35,9 @@ class Silent:
     def is_cancelled(self, run_id: str) -> bool:
         del run_id
         return False
+
+    def training(self, run_ids: Sequence[str]) -> None:
+        """Of no interest: there is one run."""
 
 
 def main() -> None:

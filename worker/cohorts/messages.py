@@ -91,7 +91,8 @@ class ProtocolSpec(ChildSpec):
 class CohortSpec(ProtocolSpec):
     """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used.
 
-    Their states are kept every `checkpoint_seconds` (0: never). Each batch is computed in `micro_batches` parts.
+    Their states are kept every `checkpoint_seconds` (0: never). Each batch is computed in `micro_batches` parts. At
+    most `stacked_runs` train at once (0: what pays on the device and fits its memory).
     """
 
     kind: Literal["cohort"] = "cohort"
@@ -99,6 +100,7 @@ class CohortSpec(ProtocolSpec):
     runs: tuple[RunSpec, ...]
     checkpoint_seconds: float = 0.0
     micro_batches: int = 1
+    stacked_runs: int = 0
 
 
 class RegisterCorpusSpec(ChildSpec):
@@ -281,6 +283,13 @@ class RunProgress(Message):
     resumed_from_step: int | None = None
 
 
+class RunsTraining(Message):
+    """These runs train now, all at once: if the child breaks, it was one of them."""
+
+    kind: Literal["training"] = "training"
+    runs: tuple[str, ...]
+
+
 class RunEnded(Message):
     """A run that ended by itself. `is_retryable`: the fault may lie with the machine rather than with the run."""
 
@@ -311,7 +320,7 @@ class JobEnded(Message):
     result: dict[str, Any] | None = None
 
 
-Line = Annotated[RunProgress | RunEnded | JobProgress | JobEnded, Field(discriminator="kind")]
+Line = Annotated[RunProgress | RunsTraining | RunEnded | JobProgress | JobEnded, Field(discriminator="kind")]
 
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 _SPEC: TypeAdapter[Spec] = TypeAdapter(Annotated[Spec, Field(discriminator="kind")])

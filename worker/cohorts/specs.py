@@ -42,6 +42,7 @@ def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings)
         runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
         checkpoint_seconds=settings.checkpoint_seconds,
         micro_batches=max(_micro_batches(run) for run in runs),
+        stacked_runs=1 if any(_has_broken(run) for run in runs) else settings.stacked_runs,
     )
 
 
@@ -166,6 +167,11 @@ def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
         attempt=max(run.attempt, 1),
         claim=(run.lease_owner or "alone").rpartition(":")[2],
     )
+
+
+def _has_broken(run: Run) -> bool:
+    """Its last attempt ended with its child: alone, it is known whether it was this run's fault."""
+    return run.attempt > 1 and run.error is not None
 
 
 def _micro_batches(run: Run) -> int:

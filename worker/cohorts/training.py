@@ -32,6 +32,7 @@ from worker.cohorts.messages import (
     RunProgress,
     RunResult,
     RunSpec,
+    RunsTraining,
     SourceUse,
     SuiteSpec,
 )
@@ -70,6 +71,10 @@ class Reporter:
                 resumed_from_step=self._resumed.get(run_id),
             )
         )
+
+    def training(self, run_ids: Sequence[str]) -> None:
+        """Says which runs train now."""
+        self.say(RunsTraining(runs=tuple(run_ids)))
 
     def has_resumed(self, run_id: str, step: int) -> None:
         """The run goes on from the state of an earlier attempt."""
@@ -113,7 +118,15 @@ def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) ->
     if spec.checkpoint_seconds:
         orders.keep_states()
     for outcome in train_cohort(
-        spec.protocol, members, sets, reporter, spec.threads, spec.compile, saving, spec.micro_batches
+        spec.protocol,
+        members,
+        sets,
+        reporter,
+        spec.threads,
+        spec.compile,
+        saving,
+        spec.micro_batches,
+        spec.stacked_runs,
     ):
         run, plan = ready[outcome.run_id]
         yield _ended(run, plan, outcome, spec, materials, environment)

@@ -18,6 +18,7 @@ from worker.cohorts.messages import (
     Line,
     RunEnded,
     RunProgress,
+    RunsTraining,
     ScoreRunSpec,
 )
 from worker.evaluations import conclude_runs
@@ -49,7 +50,7 @@ class CohortWork:
         self._sessions, self._settings = sessions, settings
         self._claims = {claim.id: claim for claim in claims}
         self._progress: dict[str, RunProgress] = {}
-        self._training: str | None = None  # the run heard last, until it ends
+        self._training: frozenset[str] = frozenset()  # the runs that train at once, each until it ends
 
     def pending(self) -> frozenset[str]:
         """Runs that have not ended."""
@@ -59,7 +60,10 @@ class CohortWork:
         """Keeps progress, stores an end; words about a run that is ours no more are ignored."""
         if isinstance(line, RunProgress) and line.run in self._claims:
             self._progress[line.run] = line
-            self._training = line.run if line.phase == "training" else None
+            if line.run not in self._training or line.phase != "training":
+                self._training = frozenset({line.run}) if line.phase == "training" else frozenset()
+        elif isinstance(line, RunsTraining):
+            self._training = frozenset(line.runs) & self.pending()
         elif isinstance(line, RunEnded) and line.run in self._claims:
             self._end(line)
 
@@ -90,11 +94,11 @@ class CohortWork:
         self._claims.clear()
 
     def break_off(self, error: str) -> None:
-        """Queues pending runs again. Only the run that was training is blamed, so that one that always breaks its
+        """Queues pending runs again. Only the runs that were training are blamed, so that one that always breaks its
         child does not use up the others' attempts; before any training, all are.
         """
         logger.warning("%d runs were broken off: %s", len(self._claims), error)
-        blamed = self.pending() if self._training is None else frozenset({self._training})
+        blamed = self._training or self.pending()
         with session_scope(self._sessions) as session:
             for run_id in sorted(blamed):
                 runs.retry_run(session, self._claims.pop(run_id), self._settings, error)
@@ -123,8 +127,7 @@ class CohortWork:
     def _forget(self, run_id: str) -> None:
         self._claims.pop(run_id, None)
         self._progress.pop(run_id, None)
-        if self._training == run_id:
-            self._training = None
+        self._training -= {run_id}
 
 
 class JobWork:

@@ -104,7 +104,7 @@ def _training(protocol: Protocol, plan: SamplingPlan) -> tuple[float, bool]:
     from proxy.lm.cohort import Member, train_cohort
     from proxy.lm.device import detect
 
-    member = Member(run_id="nano", learning_rate=RATE, seed=1, stream=plan.stream)
+    member = Member(run_id="nano", learning_rate=RATE, seed=1, read=plan.read)
     (outcome,) = train_cohort(protocol, [member], {}, _Silent(), 1, True)
     assert outcome.state == "finished", outcome.error
     return outcome.seconds, detect(protocol.precision, protocol.device_class, 1, True).compile
@@ -120,6 +120,9 @@ class _Silent:
 
     def is_cancelled(self, run_id: str) -> bool:
         return False
+
+    def training(self, run_ids: Sequence[str]) -> None:
+        pass
 
 
 def _made(corpora: Sequence[Path], place: Path) -> tuple[Stores, Recipe, Protocol]:

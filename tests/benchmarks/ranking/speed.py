@@ -6,7 +6,6 @@ set; it includes the evidence itself (0.8 GB). `python -m tests.benchmarks.ranki
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 import uuid
@@ -17,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from proxy.ranking.evidence import Evidence, Float64Array, RecipeDigest, RecipeEvidence, SetEvidence
 from proxy.ranking.ranks import rank_recipes
-from tests.benchmarks.figures import Row, at_most
+from tests.benchmarks.figures import Row, at_most, process_megabytes
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
 from worker.digests import DigestStore, digest_key, digests_path, write_digests
 from worker.leaderboards import results_of, update_leaderboards
@@ -30,7 +29,7 @@ from worker.store.states import State
 RECIPES, SEEDS, DOCUMENTS, SETS = 1000, 5, 20_000, 4
 UPDATES = 5
 CORES = 2
-GIBIBYTE = 2**20  # ru_maxrss counts kibibytes
+MEGABYTES_A_GIBIBYTE = 2**30 / 1e6
 
 MOST_SECONDS, MOST_GIBIBYTES, MOST_UPDATE_SECONDS = 60.0, 4.0, 1.0
 SHAPE = f"{RECIPES} recipes × {SEEDS} seeds × {DOCUMENTS} documents"
@@ -222,7 +221,7 @@ def _take_two_cores() -> None:
 
 
 def _peak_gibibytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIBIBYTE
+    return process_megabytes()["VmHWM"] / MEGABYTES_A_GIBIBYTE
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import torch
 from proxy.lm.device import detect
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
-from proxy.lm.trainer import Trainer
+from proxy.lm.trainer import CHECK_EVERY_STEPS, Lesson, Trainer
 from tests.benchmarks.training.shapes import BATCH_SEQUENCES, BATCH_TOKENS, CONTEXT_TOKENS, SHAPES, VOCABULARY, Shape
 
 STARTED = time.perf_counter()
@@ -33,14 +33,16 @@ def ours(shape: Shape, threads: int, most_steps: int) -> Steps:
     protocol = shape.protocol(most_steps)
     trainer = Trainer(protocol, detect("bf16", "cpu", threads, want_compile=True))
     tokens_N = np.random.default_rng(0).integers(0, VOCABULARY, protocol.token_budget + 1).astype(np.uint16)
-    trainer.start(0)
-    log = Log.empty(most_steps)
+    trainer.start(seat=0, seed=0)
     feed = TokenFeed(
         lambda start, count: tokens_N[start : start + count], BATCH_TOKENS, 0, most_steps, trainer.device.device
     )
 
+    lesson = Lesson(seat=0, feed=feed, peak=1e-3, log=Log.empty(most_steps))
+
     def train(steps: int) -> None:
-        trainer.train(feed, 1e-3, trainer.state.step + steps, log, lambda step, loss: None)
+        for first in range(0, steps, CHECK_EVERY_STEPS):
+            trainer.train([lesson], min(CHECK_EVERY_STEPS, steps - first))
 
     return train
 

@@ -1,6 +1,6 @@
 """Models so small that a run takes milliseconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +70,7 @@ class Events:
 
     is_cancelled_when: Callable[[str, int], bool] = lambda run, step: False
     steps: dict[str, list[int]] = field(default_factory=dict)
+    together: list[tuple[str, ...]] = field(default_factory=list)
 
     def progress(self, run_id: str, step: int, *figures: float) -> None:
         assert all(np.isfinite(figures))
@@ -78,9 +79,14 @@ class Events:
     def is_cancelled(self, run_id: str) -> bool:
         return self.is_cancelled_when(run_id, len(self.steps.get(run_id, [])))
 
+    def training(self, run_ids: Sequence[str]) -> None:
+        self.together.append(tuple(run_ids))
 
-def train(asked: Protocol, *members: Member, events: Events | None = None) -> dict[str, MemberOutcome]:
+
+def train(
+    asked: Protocol, *members: Member, events: Events | None = None, at_once: int = 0
+) -> dict[str, MemberOutcome]:
     """Outcomes by run id, in fp32 and eagerly."""
     sets = {"held-out": scoring_set()}
-    outcomes = train_cohort(asked, members, sets, events or Events(), threads=1, want_compile=False)
+    outcomes = train_cohort(asked, members, sets, events or Events(), threads=1, want_compile=False, at_once=at_once)
     return {outcome.run_id: outcome for outcome in outcomes}

@@ -12,7 +12,7 @@ from proxy.lm.device import Device
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
-from proxy.lm.trainer import Trainer
+from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Protocol, Scoring
 from tests.proxy.lm.small import CPU, Events, member, protocol, reader, scoring_set, stream, train
 
@@ -142,10 +142,10 @@ def test_new_rates_and_steps_compile_nothing_again() -> None:
     for one in (trainer, eager):
         for rate in (1e-2, 3e-3):
             log = Log.empty(6)
-            one.start(seed=0)
+            one.start(seat=0, seed=0)
             with TokenFeed(reader(stream(asked)), asked.batch_tokens, 0, 6, CPU.device) as feed:
-                one.train(feed, rate, 6, log, lambda step, loss: None)
-            one.score({"held-out": scoring_set()})
+                one.train([Lesson(seat=0, feed=feed, peak=rate, log=log)], 6)
+            one.score(0, {"held-out": scoring_set()})
             losses.append(log.loss_S)
     frames = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert frames == 3  # loss, update, scoring

@@ -1,5 +1,6 @@
 """How runs end when something is odd: early checkpoints, broken gradients, cancelled before the first step."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,10 +59,10 @@ def test_a_gradient_that_is_no_number_fails_the_run_and_stays_out_of_its_curve(
     asked = protocol(40)
     true_step = Trainer._step
 
-    def step(self: Trainer, tokens_N: Tensor, peak: float) -> Figures:
-        if self.state.step == broken_step:
-            self._gradients_P[0] = float("nan")
-        return true_step(self, tokens_N, peak)
+    def step(self: Trainer, tokens: Sequence[Tensor], rates: Sequence[float]) -> Figures:
+        if self.step_of(0) == broken_step:
+            self._gradients_EP[0, 0] = float("nan")
+        return true_step(self, tokens, rates)
 
     monkeypatch.setattr(Trainer, "_step", step)
     outcome = train(asked, member(asked, "a"))["a"]
@@ -132,10 +133,11 @@ def test_every_window_is_scored_once_whatever_their_number(windows: int) -> None
 
 
 def test_large_vocabularies_are_scored_in_smaller_batches() -> None:
-    assert rows_a_batch(ARCHITECTURE) == 32
+    cpu = torch.device("cpu")
+    assert rows_a_batch(ARCHITECTURE, cpu) == 32
     large = Architecture(layers=1, width=64, heads=1, hidden=64, context_tokens=4096, vocabulary=50_000)
-    assert rows_a_batch(large) == 1
-    assert rows_a_batch(large) * large.context_tokens * large.vocabulary * 4 < 1e9
+    assert rows_a_batch(large, cpu) == 1
+    assert rows_a_batch(large, cpu) * large.context_tokens * large.vocabulary * 4 < 1e9
 
 
 def test_streams_are_read_one_run_at_a_time() -> None:

@@ -12,7 +12,7 @@ from proxy.lm.cohort import checkpoint_steps, rescore
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel, rotate
-from proxy.lm.trainer import Trainer
+from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Architecture, Averaging, Scoring
 from tests.proxy.lm.small import ARCHITECTURE, CPU, member, protocol, reader, scoring_set, stream, train
 
@@ -136,9 +136,9 @@ def test_micro_batches_equal_a_batch(rows: int) -> None:
     logs = []
     for asked in (whole, parts):
         trainer, log = Trainer(asked, CPU), Log.empty(10)
-        trainer.start(seed=0)
+        trainer.start(seat=0, seed=0)
         with TokenFeed(reader(stream(asked)), asked.batch_tokens, 0, 10, trainer.device.device) as feed:
-            trainer.train(feed, 1e-2, 10, log, lambda step, loss: None)
+            trainer.train([Lesson(seat=0, feed=feed, peak=1e-2, log=log)], 10)
         logs.append(log)
     np.testing.assert_allclose(logs[0].loss_S, logs[1].loss_S, rtol=1e-5)
     np.testing.assert_allclose(logs[0].norm_S, logs[1].norm_S, rtol=1e-4)

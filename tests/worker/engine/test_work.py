@@ -18,6 +18,7 @@ from worker.cohorts.messages import (
     RegisterCorpusSpec,
     RunEnded,
     RunProgress,
+    RunsTraining,
 )
 from worker.cohorts.work import CohortWork, JobWork
 from worker.engine import work_until_idle
@@ -82,6 +83,18 @@ def test_a_crash_is_blamed_on_the_run_that_was_training(work: CohortWork, sessio
     work.break_off("killed by signal SIGKILL")
     assert states(sessions) == [(State.QUEUED, 0), (State.QUEUED, 1), (State.QUEUED, 0)]
     assert work.pending() == frozenset()
+
+
+def test_a_crash_of_runs_that_train_at_once_is_blamed_on_those_that_had_not_ended(
+    work: CohortWork, sessions: Sessions
+) -> None:
+    first, second, _ = ids(sessions)
+    work.hear(RunsTraining(runs=(first, second)))
+    work.hear(RunProgress(run=first, step=1))
+    work.hear(RunProgress(run=second, step=1))
+    work.hear(RunEnded(run=first, state="failed", error="diverged"))
+    work.break_off("killed by signal SIGKILL")
+    assert states(sessions) == [(State.FAILED, 1), (State.QUEUED, 1), (State.QUEUED, 0)]
 
 
 def test_a_crash_before_any_training_is_blamed_on_all(work: CohortWork, sessions: Sessions) -> None:
