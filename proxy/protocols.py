@@ -94,11 +94,15 @@ class Anchor(Specification):
 
 class Decontamination(Specification):
     """Held-out texts that no proxy may train on: documents that hold at least `share` of one's word n-grams are
-    removed. Half is Tülu 3's limit (Lambert et al. 2024)."""
+    removed. Half is Tülu 3's limit (Lambert et al. 2024). With `prompt_field` the texts are continuations, and only
+    n-grams that end in one count."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"prompt_field"})
 
     corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
     words: int = Field(default=13, ge=5, le=50, description="length of an n-gram")
     share: float = Field(default=0.5, gt=0, le=1, allow_inf_nan=False)
+    prompt_field: str | None = Field(default=None, description="document field with what the document's text continues")
 
 
 def _decontamination_tag(value: Any) -> str:
@@ -206,6 +210,11 @@ class Protocol(ProtocolBase):
     def decay_steps(self) -> int:
         """The last steps of a wsd schedule, at least one."""
         return max(1, round(self.schedule.decay_share * self.steps))
+
+    def has_budget_at(self, step: int) -> bool:
+        """Whether the weights after `step` steps are those that a run of so many steps ends with: after the warm-up of
+        a constant schedule, on the same tokens, and where the weights that are scored are no average."""
+        return self.schedule.kind == "constant" and self.averaging is None and step >= self.warmup_steps
 
     def training_flops(self) -> float:
         """6 × non-embedding parameters × tokens + 12 × layers × width × context × tokens (attention). The output layer

@@ -10,12 +10,19 @@ from proxy.recipes import LARGEST_WEIGHT, Name, Specification
 
 
 class ValidationSet(Specification):
-    """One held-out corpus. `cluster_field` names the document field that says which file or page it came from."""
+    """One held-out corpus. `cluster_field` names the document field that says which file or page it came from.
+
+    With `prompt_field` it is a set of continuations: a document's text is scored as what follows the prompt that this
+    field holds; the prompt is read and never scored (docs/suites.md).
+    """
 
     name: Name
     corpus: str = Field(min_length=1, description="name, name@revision or fingerprint of a registered corpus")
     weight: float = Field(default=1.0, gt=0, le=LARGEST_WEIGHT, allow_inf_nan=False)
     cluster_field: str | None = None
+    prompt_field: str | None = Field(
+        default=None, description="document field with the prompt that the document's text continues"
+    )
 
 
 class Suite(Specification):
@@ -38,7 +45,8 @@ class Suite(Specification):
 
 
 def fingerprint_suite(suite: Suite, corpus_fingerprints: Mapping[str, str]) -> str:
-    """Content address: set names, contents, shares and clusters; not the suite's own name."""
+    """Content address: set names, contents, shares, clusters and prompts; not the suite's own name. A set without
+    prompts reads as before there were any."""
     shares = suite.shares()
     return fingerprint(
         [
@@ -47,6 +55,7 @@ def fingerprint_suite(suite: Suite, corpus_fingerprints: Mapping[str, str]) -> s
                 "corpus": corpus_fingerprints[part.corpus],
                 "share": round(shares[part.name], 12),
                 "cluster_field": part.cluster_field,
+                **({} if part.prompt_field is None else {"prompt_field": part.prompt_field}),
             }
             for part in sorted(suite.sets, key=lambda part: part.name)
         ]

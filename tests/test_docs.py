@@ -1,5 +1,6 @@
 """Examples in the documentation are what they say."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,15 +9,36 @@ import yaml
 
 from proxy.data.heuristics import HEURISTICS
 from proxy.recipes import Recipe
+from proxy.suites import Suite
 from worker.parsing import validate
 
 DOCS = Path(__file__).parent.parent / "docs"
-RECIPES = re.findall(r"```yaml\n(.*?)```", (DOCS / "recipes.md").read_text(), re.S)
+
+
+def examples(name: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (DOCS / name).read_text(), re.S)
+
+
+RECIPES, SUITES = examples("recipes.md"), examples("suites.md")
 
 
 @pytest.mark.parametrize("text", RECIPES)
 def test_every_recipe_in_the_guide_is_one(text: str) -> None:
     assert validate(Recipe, yaml.safe_load(text)).all_leaves()
+
+
+@pytest.mark.parametrize("text", SUITES)
+def test_every_suite_in_the_guide_is_one(text: str) -> None:
+    assert validate(Suite, yaml.safe_load(text)).shares()
+
+
+def test_the_line_of_a_corpus_in_the_guide_has_what_its_suite_asks_for() -> None:
+    guide = (DOCS / "suites.md").read_text()
+    records = [json.loads(line) for line in re.findall(r"^\{.*\}$", guide, re.M)]
+    parts = [part for text in SUITES for part in validate(Suite, yaml.safe_load(text)).sets if part.prompt_field]
+    assert records
+    assert parts
+    assert all(isinstance(record[str(part.prompt_field)], str) for record in records for part in parts)
 
 
 def test_the_guide_names_every_published_filter() -> None:

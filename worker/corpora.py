@@ -146,6 +146,15 @@ def find_text(session: Session, reference: str, pointer: str = "/corpus") -> Cor
     return row
 
 
+def require_field(pointer: str, field: str | None, corpus: Corpus) -> None:
+    """InvalidInputError at `pointer` for a field that the corpus was registered without; None asks for none."""
+    if field is not None and field not in corpus.fields:
+        known = ", ".join(corpus.fields) or "none"
+        raise InvalidInputError.at(
+            pointer, field, f"corpus {corpus.name} was registered without this field; it has {known}"
+        )
+
+
 def find_revisions(session: Session, reference: str, pointer: str = "/corpus") -> Sequence[Corpus]:
     """Every registration that a name, name@revision, fingerprint or id means, newest first, whatever its state.
     InvalidInputError at `pointer` if there is none."""

@@ -11,7 +11,7 @@ from proxy.errors import InvalidInputError
 from proxy.protocol_requests import ProtocolRequest, resolve
 from proxy.protocols import Anchor, fingerprint_protocol
 from proxy.protocols import Protocol as ProtocolSpec
-from worker.corpora import find_text
+from worker.corpora import find_text, require_field
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
 from worker.parsing import validate
 from worker.store.models import Protocol, Suite
@@ -47,6 +47,7 @@ def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool
     spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
     if (decontamination := spec.decontamination_set) is not None:
         corpus = find_text(session, decontamination.corpus, "/decontamination/corpus")
+        require_field("/decontamination/prompt_field", decontamination.prompt_field, corpus)
         resolved = decontamination.model_copy(update={"corpus": corpus.fingerprint})
         spec = spec.model_copy(update={"decontamination": resolved})
     content = fingerprint_protocol(spec)

@@ -35,13 +35,15 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A run on one suite, bits per byte; `artifact` is relative to the artifact folder."""
+    """A run on one suite, bits per byte; `artifact` is relative to the artifact folder. `checkpoints` are the scores
+    that `score` averages (worker.cohorts.messages.CheckpointScore)."""
 
     suite_id: str
     score: float
     sets: dict[str, float]
     gates: list[dict[str, Any]]
     artifact: str
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,7 @@ def record_score(session: Session, run_id: str, score: Score) -> None:
                 sets=score.sets,
                 gates=score.gates,
                 artifact=score.artifact,
+                checkpoints=score.checkpoints,
             )
         )
 

@@ -36,18 +36,18 @@ def check_tokenizers(session: Session, protocol: ProtocolSpec, suite: Suite) -> 
 def check_leaks(session: Session, settings: Settings, recipe: RecipeSpec, suite: Suite) -> None:
     """InvalidInputError names each source that holds documents of the suite."""
     spec = SuiteSpec.model_validate(suite.spec)
-    held_out = {part.name: load_documents(settings, find_corpus(session, part.corpus)) for part in spec.sets}
+    held_out = {part: load_documents(settings, find_corpus(session, part.corpus)) for part in spec.sets}
     problems = []
     for leaf in recipe.all_leaves():
         if leaf.source.weight == 0:
             continue
         train = load_documents(settings, find_corpus(session, leaf.source.corpus))
-        for name, table in held_out.items():
-            overlap = find_overlap(train, table)
+        for part, table in held_out.items():
+            overlap = find_overlap(train, table, has_prompts=part.prompt_field is not None)
             if overlap.count:
                 message = (
-                    f"{overlap.count} of the {overlap.of} documents of validation set {name!r} of suite {suite.name} "
-                    "are also in this corpus: the score would be memory, not learning"
+                    f"{overlap.count} of the {overlap.of} documents of validation set {part.name!r} of suite "
+                    f"{suite.name} are also in this corpus: the score would be memory, not learning"
                 )
                 problems.append(
                     FieldProblem(pointer=f"{leaf.pointer}/corpus", value=leaf.source.corpus, message=message)

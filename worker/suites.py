@@ -5,21 +5,24 @@ from collections.abc import Sequence
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from proxy.data.prompts import require_prompts
 from proxy.errors import InvalidInputError
 from proxy.suites import Suite as SuiteSpec
-from proxy.suites import fingerprint_suite
-from worker.corpora import find_corpus
+from proxy.suites import ValidationSet, fingerprint_suite
+from worker.corpora import find_corpus, load_documents, require_field
 from worker.lookup import find_or_add, or_not_found, split_version, unknown
+from worker.settings import Settings
 from worker.store.models import Corpus, Suite
 
 
-def store_suite(session: Session, spec: SuiteSpec) -> tuple[Suite, bool]:
-    """The version of this content and True if it is new. InvalidInputError names the set whose corpus or cluster
-    field does not exist."""
+def store_suite(session: Session, spec: SuiteSpec, settings: Settings | None = None) -> tuple[Suite, bool]:
+    """The version of this content and True if it is new. InvalidInputError names the set whose corpus, cluster field
+    or prompt field does not exist, and with `settings` the one whose documents lack prompts."""
     corpora = [find_corpus(session, part.corpus, f"/sets/{index}/corpus") for index, part in enumerate(spec.sets)]
     for index, (part, corpus) in enumerate(zip(spec.sets, corpora, strict=True)):
         _require_bytes(index, part.corpus, corpus)
-        _require_field(index, part.cluster_field, corpus)
+        require_field(f"/sets/{index}/cluster_field", part.cluster_field, corpus)
+        _require_prompts(f"/sets/{index}", part, corpus, settings)
     resolved = [
         part.model_copy(update={"corpus": corpus.fingerprint}) for part, corpus in zip(spec.sets, corpora, strict=True)
     ]
@@ -42,14 +45,15 @@ def _require_bytes(index: int, reference: str, corpus: Corpus) -> None:
         raise InvalidInputError.at(f"/sets/{index}/corpus", reference, f"{message}; import it with text_bytes")
 
 
-def _require_field(index: int, cluster_field: str | None, corpus: Corpus) -> None:
-    if cluster_field is not None and cluster_field not in corpus.fields:
-        known = ", ".join(corpus.fields) or "none"
-        raise InvalidInputError.at(
-            f"/sets/{index}/cluster_field",
-            cluster_field,
-            f"corpus {corpus.name} was registered without this field; it has {known}",
-        )
+def _require_prompts(place: str, part: ValidationSet, corpus: Corpus, settings: Settings | None) -> None:
+    if part.prompt_field is None:
+        return
+    if part.prompt_field == corpus.text_field:
+        message = f"is the text of corpus {corpus.name} itself; the prompt is another field"
+        raise InvalidInputError.at(f"{place}/prompt_field", part.prompt_field, message)
+    require_field(f"{place}/prompt_field", part.prompt_field, corpus)
+    if settings is not None:
+        require_prompts(part, load_documents(settings, corpus), place)
 
 
 def find_suite(session: Session, reference: str, pointer: str = "/suite") -> Suite:

@@ -17,6 +17,7 @@ CURVE_COLUMNS = (
     "flops",
     "tokens_per_second",
 )
+SCORE_COLUMNS = ("suite", "set", "step", "tokens", "bits_per_byte", "is_budget")
 HEAVY = ("curve", "suites")  # the curve has its own address, the suites' results are `scores`
 
 
@@ -37,6 +38,19 @@ class VersionRef(BaseModel):
     fingerprint: str
 
 
+class CheckpointOut(BaseModel):
+    """One suite at one step of a run, in bits per byte."""
+
+    step: int
+    tokens: int
+    score: float
+    sets: dict[str, float]
+    is_budget: bool = Field(
+        description="a run of this many tokens under the same protocol would have ended here, on another draw of the "
+        "same mixture: its rate is constant, and its stream neither ordered nor repeated"
+    )
+
+
 class ScoreOut(BaseModel):
     """A run on one suite, in bits per byte, with the marks of its gates."""
 
@@ -44,6 +58,9 @@ class ScoreOut(BaseModel):
     score: float
     sets: dict[str, float]
     gates: list[dict[str, Any]]
+    checkpoints: list[CheckpointOut] = Field(
+        description="what the score is the mean of, by step; empty where it was scored before they were kept"
+    )
 
 
 class RunOut(BaseModel):
@@ -80,10 +97,30 @@ class CurveOut(BaseModel):
     rows: list[list[float | None]]
 
 
+class ScoresOut(BaseModel):
+    """Scores as a table. `suite` is name@version; a row without `set` is the whole suite's, weighted; one without
+    `step` is the run's own score, the mean of the steps'."""
+
+    columns: tuple[str, ...] = SCORE_COLUMNS
+    rows: list[list[str | int | float | bool | None]]
+
+
 def show_rows(run: Run) -> list[list[float | None]]:
     """All columns in every row; older runs recorded the first four."""
     rows: list[list[float | None]] = (run.result or {}).get("curve", [])
     return [[*row, *[None] * (len(CURVE_COLUMNS) - len(row))] for row in rows]
+
+
+def show_score_rows(scores: list[tuple[RunScore, Suite]]) -> list[list[str | int | float | bool | None]]:
+    """Suite after suite: the run's score, then each step's."""
+    rows: list[list[str | int | float | bool | None]] = []
+    for score, suite in scores:
+        name = f"{suite.name}@{suite.version}"
+        whole = {"step": None, "tokens": None, "score": score.score, "sets": score.sets, "is_budget": None}
+        for one in [whole, *(score.checkpoints or [])]:
+            for part, value in [(None, one["score"]), *one["sets"].items()]:
+                rows.append([name, part, one["step"], one["tokens"], value, one["is_budget"]])
+    return rows
 
 
 def refer_to_recipe(row: Recipe) -> RecipeRef:
@@ -114,7 +151,13 @@ def show_run(run: Run, scores: list[tuple[RunScore, Suite]]) -> RunOut:
         resumed_from_step=(run.result or {}).get("resumed_from_step", []),
         result=result,
         scores=[
-            ScoreOut(suite=refer_to_version(suite), score=score.score, sets=score.sets, gates=score.gates)
+            ScoreOut(
+                suite=refer_to_version(suite),
+                score=score.score,
+                sets=score.sets,
+                gates=score.gates,
+                checkpoints=[CheckpointOut.model_validate(one) for one in score.checkpoints or []],
+            )
             for score, suite in scores
         ],
         created_at=run.created_at,

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import Body, Key, Reading, Writing
+from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.suites.schemas import SuiteOut, show
@@ -14,9 +14,9 @@ router = APIRouter(prefix="/suites", tags=["suites"])
 
 
 @router.post("", status_code=201, openapi_extra=takes(Suite))
-def register(key: Key, body: Body, writing: Writing, response: Response) -> SuiteOut:
+def register(key: Key, body: Body, writing: Writing, settings: SettingsOf, response: Response) -> SuiteOut:
     """Registers a version; 200 if this content is there under this name."""
-    row, is_new = suites.store_suite(writing.session, validate(Suite, body))
+    row, is_new = suites.store_suite(writing.session, validate(Suite, body), settings)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/suites/{row.id}"
     return show(row)

@@ -15,12 +15,14 @@ from proxy.data.columns import TextColumn
 from proxy.data.fields import BoolArray
 from proxy.data.ngram_sets import NORMALISATION
 from proxy.data.overlap import NgramSet, greatest_share
+from proxy.fingerprints import fingerprint
 from proxy.protocols import Decontamination
 
 
 def overlap_name(settings: Decontamination) -> str:
     """Of the column; the share from which a document is removed is not part of it."""
-    return f"overlap-{NORMALISATION}-{settings.words}-{settings.corpus}"
+    prompts = "" if settings.prompt_field is None else f"-after-{fingerprint(settings.prompt_field)}"
+    return f"overlap-{NORMALISATION}-{settings.words}-{settings.corpus}{prompts}"
 
 
 def overlap_column(settings: Decontamination, ngrams: NgramSet) -> TextColumn:

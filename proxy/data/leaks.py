@@ -9,6 +9,7 @@ from proxy.data.documents import EMPTY_TEXT_KEY, DocumentTable
 from proxy.data.ngram_sets import NgramSet
 from proxy.data.overlap import Float64Array, document_shares, seen_ngrams
 
+CHANCE_CHARACTERS = 48  # about the 8 words from which n-grams are compared; less may be a whole document by chance
 LEAKED_SHARE = 0.5  # Tülu 3's (Lambert et al., 2024), there of a test instance's tokens
 
 
@@ -20,9 +21,14 @@ class Overlap:
     of: int
 
 
-def find_overlap(train: DocumentTable, held_out: DocumentTable) -> Overlap:
-    """Compares two tables; white space, case and Unicode form do not matter; empty texts leak nothing."""
+def find_overlap(train: DocumentTable, held_out: DocumentTable, *, has_prompts: bool = False) -> Overlap:
+    """Compares two tables; white space, case and Unicode form do not matter; empty texts leak nothing.
+
+    With `has_prompts` the held-out texts are continuations: a short one ("yes") leaks only with all its fields.
+    """
     shared = np.isin(held_out.text_key, train.text_key) & (held_out.text_key != EMPTY_TEXT_KEY)
+    if has_prompts:
+        shared &= (held_out.characters >= CHANCE_CHARACTERS) | np.isin(held_out.key, train.key)
     return Overlap(count=int(shared.sum()), of=len(held_out))
 
 

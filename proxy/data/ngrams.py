@@ -38,11 +38,11 @@ def progress_bounds(stream: TokenArray, validation: ValidationTokens, vocabulary
 
 
 def _held_out_pairs(validation: ValidationTokens, end_of_text: int) -> tuple[Int64Array, Int64Array]:
-    """Context and token of every scored position."""
+    """Context and token of every scored position; a continuation's first context is the last token of its prompt."""
     token = np.concatenate([tokens.astype(np.int64) for tokens in validation.tokens])
     context = np.concatenate([[end_of_text], token[:-1]])
     firsts = np.cumsum([0, *(len(tokens) for tokens in validation.tokens[:-1])])
-    context[firsts] = end_of_text
+    context[firsts] = validation.tokens_before(end_of_text)
     return context, token
 
 

@@ -12,6 +12,17 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from proxy.protocols import Protocol
+
+
+def checkpoint_steps(protocol: Protocol) -> tuple[int, ...]:
+    """The steps whose weights count: the last one, and those `spacing` of all steps apart before it. They are scored,
+    or their weights averaged."""
+    asked = protocol.averaging or protocol.scoring
+    spacing = max(1, round(asked.spacing * protocol.steps))
+    steps = (protocol.steps - index * spacing for index in range(asked.checkpoints))
+    return tuple(step for step in steps if step > 0)
+
 
 def join_checkpoints(weights_by_step: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """One mapping of several checkpoints; at least one."""

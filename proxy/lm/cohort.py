@@ -9,15 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
 from proxy.lm.averaging import WeightAverage
-from proxy.lm.checkpoints import join_checkpoints, split_checkpoints
+from proxy.lm.checkpoints import checkpoint_steps, join_checkpoints
 from proxy.lm.device import Device, detect
-from proxy.lm.evaluation import Float64Array, ScoringSet
+from proxy.lm.evaluation import ScoringSet
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.groups import Line
 from proxy.lm.keeping import Keeper
@@ -28,7 +26,14 @@ from proxy.lm.saving import Saving, StoppedError
 from proxy.lm.trainer import CHECK_EVERY_STEPS, Lesson, Trainer
 from proxy.protocols import Protocol as ProxyProtocol
 
-__all__ = ["CohortEvents", "Member", "MemberOutcome", "ScoringSet", "StoppedError", "rescore", "train_cohort"]
+__all__ = [
+    "CohortEvents",
+    "Member",
+    "MemberOutcome",
+    "ScoringSet",
+    "StoppedError",
+    "train_cohort",
+]
 
 NO_SAVING = Saving()
 
@@ -57,24 +62,6 @@ def train_cohort(  # noqa: PLR0913 - what is trained, how it is watched, with wh
     while cohort.trainer.micro_batches < micro_batches and cohort.trainer.split_batch():
         pass
     yield from cohort.train(members)
-
-
-def rescore(
-    protocol: ProxyProtocol,
-    weights: Mapping[str, Tensor],
-    scoring_sets: Mapping[str, ScoringSet],
-    threads: int,
-) -> dict[str, Float64Array]:
-    """Scores a stored run as it was scored at first, eagerly: one scoring does not repay a compilation.
-
-    To the bit what an eager training gave; what a compiled one gave within 1e-5 of it.
-    """
-    trainer = Trainer(protocol, detect(protocol.precision, protocol.device_class, threads, want_compile=False))
-    scored = []
-    for checkpoint in split_checkpoints(weights):
-        trainer.load_weights(0, checkpoint)
-        scored.append(trainer.score(0, scoring_sets))
-    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -338,6 +325,7 @@ class _Cohort:
             error=error,
             failed_step=failed_step,
             nats=run.mean_nats() if state == "finished" else {},
+            nats_by_step=run.scored if state == "finished" else {},
             weights=join_checkpoints(run.checkpoints) if state == "finished" else None,
             notes=(*self.device.notes, *run.notes),
             speeds=log.speeds(self.protocol.batch_tokens),
@@ -345,12 +333,3 @@ class _Cohort:
             saving_seconds=run.saving_seconds,
             resumed_from=run.resumed_from,
         )
-
-
-def checkpoint_steps(protocol: ProxyProtocol) -> tuple[int, ...]:
-    """The steps whose weights count: the last one, and those `spacing` of all steps apart before it. They are scored,
-    or their weights averaged."""
-    asked = protocol.averaging or protocol.scoring
-    spacing = max(1, round(asked.spacing * protocol.steps))
-    steps = (protocol.steps - index * spacing for index in range(asked.checkpoints))
-    return tuple(step for step in steps if step > 0)

@@ -44,7 +44,8 @@ class MemberOutcome:
     """How a run ended. Losses are nats a token; `curve` has at most 200 rows, see `Log.curve`, and `speeds` says how
     many tokens a second each of them was trained at.
 
-    `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints; empty unless finished.
+    `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints, and `nats_by_step` those
+    of each of them; empty unless finished.
     `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone, of which
     `data_wait_seconds` waited for tokens; of steps that several runs take at once each has an equal share.
     `saving_seconds` are what keeping its state took on top of them.
@@ -69,6 +70,7 @@ class MemberOutcome:
     data_wait_seconds: float = 0.0
     saving_seconds: float = 0.0
     resumed_from: tuple[int, ...] = ()
+    nats_by_step: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -68,6 +68,8 @@ LATER: list[dict[str, Any]] = [
     {"architecture": SHAPE | {"tied_embeddings": False}},
     {"architecture": SHAPE | {"plain_embedding": True}},
     {"architecture": SHAPE | {"qk_norm": True}},
+    {"decontamination": {"corpus": "c"}},
+    {"decontamination": {"corpus": "c", "prompt_field": "question"}},
     {"schedule": {"kind": "linear"}},
     {"schedule": {"kind": "wsd", "warmup_steps": 5}},
     {"schedule": {"kind": "wsd", "warmup_steps": 5, "decay_share": 0.3}},

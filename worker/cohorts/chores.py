@@ -113,16 +113,17 @@ def _text_bytes(asked: Path | Literal["decode"] | None) -> Int64Array | Literal[
 def score_run(spec: ScoreRunSpec, tell: Tell) -> dict[str, Any]:
     """Scores a stored checkpoint on a suite that was not there when it was trained."""
     from proxy.lm.checkpoints import load_checkpoint
-    from proxy.lm.cohort import rescore
+    from proxy.lm.rescoring import rescore_by_step
     from worker.cohorts.training import scoring_sets
 
     materials = Materials(spec)
     sets = scoring_sets([spec.suite], {spec.suite.id}, materials)
     weights = load_checkpoint(stored_path(spec, spec.checkpoint))
     tell(phase="scoring", run=spec.run.id)
-    nats = rescore(spec.protocol, weights, sets, spec.threads)
+    by_step = rescore_by_step(spec.protocol, weights, sets, spec.threads)
+    nats = {name: np.mean([one[name] for one in by_step.values()], axis=0) for name in sets}
     bench = Bench(spec=spec.suite, materials=materials, place=spec)
-    return bench.result(spec.run, nats).model_dump(mode="json")
+    return bench.result(spec.run, nats, by_step).model_dump(mode="json")
 
 
 def _sample(corpora: Iterable[CorpusLocation], bytes_each: int, tell: Tell) -> Iterator[str]:

@@ -50,6 +50,7 @@ def score_of(part: SuiteResult, result: RunResult, planned_steps: int) -> runs.S
         sets={name: measured.bits_per_byte for name, measured in part.sets.items()},
         gates=_gates(part, result, planned_steps),
         artifact=part.artifact,
+        checkpoints=[one.model_dump(mode="json") for one in part.checkpoints],
     )
 
 

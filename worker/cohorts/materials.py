@@ -3,6 +3,7 @@
 A corpus that cannot be used fails every run that needs it, and no other: its error is kept and raised again.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,11 +39,21 @@ from worker.artifacts import (
     tokens_folder,
     write_losses,
 )
-from worker.cohorts.messages import ChildSpec, CorpusSpec, ProtocolSpec, RunSpec, SetResult, SuiteResult, SuiteSpec
+from worker.cohorts.checkpoint_scores import checkpoint_scores, is_even_stream
+from worker.cohorts.messages import (
+    CheckpointScore,
+    ChildSpec,
+    CorpusSpec,
+    ProtocolSpec,
+    RunSpec,
+    SetResult,
+    SuiteResult,
+    SuiteSpec,
+)
 from worker.cohorts.overlaps import decontamination_ngrams, find_leaks, held_out_ngrams
 
 Float64Array = npt.NDArray[np.float64]
-SetKey = tuple[str, str | None]  # corpus fingerprint and cluster field: equal sets of two suites are scored once
+SetKey = tuple[str, str | None, str | None]  # content, cluster and prompt field: equal sets of two suites score once
 
 
 class Materials:
@@ -122,7 +133,7 @@ class Materials:
         if settings is None or corpus is None:
             return []
         if self._decontamination is None:
-            self._decontamination = decontamination_ngrams(locate(corpus, self._place), settings.words)
+            self._decontamination = decontamination_ngrams(locate(corpus, self._place), settings)
         return [overlap_column(settings, self._decontamination)]
 
     def _contaminated(self, columns: Mapping[str, npt.NDArray[Any]]) -> BoolArray | None:
@@ -145,7 +156,7 @@ class Materials:
         """One validation set."""
         key = set_key(part, corpus)
         if key not in self._held_out:
-            self._held_out[key] = load_validation(part, self.store(corpus))
+            self._held_out[key] = load_validation(part, self.store(corpus), tokenizer=self.tokenizer)
         return self._held_out[key]
 
     def windows(self, held_out: ValidationTokens) -> ScoringWindows:
@@ -194,14 +205,15 @@ def locate(corpus: CorpusSpec, place: ChildSpec) -> CorpusLocation:
 
 
 def set_key(part: ValidationSet, corpus: CorpusSpec) -> SetKey:
-    """What makes two validation sets the same documents in the same clusters."""
+    """What makes two validation sets the same documents after the same prompts in the same clusters."""
     assert corpus.fingerprint is not None
-    return corpus.fingerprint, part.cluster_field
+    return corpus.fingerprint, part.cluster_field, part.prompt_field
 
 
 def set_name(part: ValidationSet, corpus: CorpusSpec) -> str:
-    """The set's key as one word."""
-    return "/".join(word or "" for word in set_key(part, corpus))
+    """The set's key as one word; without prompts the word that states kept before there were any."""
+    key = set_key(part, corpus)
+    return f"{key[0]}/{key[1] or ''}" if part.prompt_field is None else json.dumps(key)
 
 
 def stream_key(run: RunSpec) -> str:
@@ -216,10 +228,12 @@ class Bench:
 
     spec: SuiteSpec
     materials: Materials
-    place: ChildSpec
+    place: ProtocolSpec
 
-    def result(self, run: RunSpec, nats: Mapping[str, Float64Array]) -> SuiteResult:
-        """Writes the losses of each document and sums them up; `nats` by `set_name`."""
+    def result(
+        self, run: RunSpec, nats: Mapping[str, Float64Array], nats_by_step: Mapping[int, Mapping[str, Float64Array]]
+    ) -> SuiteResult:
+        """Writes the losses of each document and sums them up; `nats`, the mean of all steps, by `set_name`."""
         losses: dict[str, SetLosses] = {}
         leaks = self.materials.leaks(run, self.spec)
         measured: dict[str, SetResult] = {}
@@ -240,6 +254,19 @@ class Bench:
             score=math.fsum(shares[name] * part.bits_per_byte for name, part in measured.items()),
             sets=measured,
             artifact=relative_path(self.place, path),
+            checkpoints=self._checkpoints(run, measured, nats_by_step),
+        )
+
+    def _checkpoints(
+        self, run: RunSpec, measured: Mapping[str, SetResult], nats_by_step: Mapping[int, Mapping[str, Float64Array]]
+    ) -> tuple[CheckpointScore, ...]:
+        names = {part.name: set_name(part, self.spec.corpora[part.corpus]) for part in self.spec.suite.sets}
+        return checkpoint_scores(
+            {step: {name: nats[names[name]] for name in names} for step, nats in nats_by_step.items()},
+            {name: part.text_bytes for name, part in measured.items()},
+            self.spec.suite.shares(),
+            self.place.protocol,
+            is_even=is_even_stream(run.recipe, self.materials.plan(run)),
         )
 
 

@@ -203,13 +203,26 @@ class SetResult(Message):
         return self.leaked_documents / self.comparable_documents
 
 
+class CheckpointScore(Message):
+    """One suite at one checkpoint of a run, in bits per byte. `is_budget`: a run of the same protocol with this many
+    tokens would have ended here, on another draw of the same mixture."""
+
+    step: int
+    tokens: int
+    score: float
+    sets: dict[str, float]
+    is_budget: bool
+
+
 class SuiteResult(Message):
-    """One suite of one run; `score` is the share-weighted bits per byte."""
+    """One suite of one run; `score` is the share-weighted bits per byte. It is the mean of `checkpoints`, which older
+    runs did not keep."""
 
     suite: str
     score: float
     sets: dict[str, SetResult]
     artifact: str
+    checkpoints: tuple[CheckpointScore, ...] = ()
 
 
 class SourceUse(Message):

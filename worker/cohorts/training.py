@@ -218,7 +218,7 @@ def _ended(
         benches = [
             Bench(spec=suite, materials=materials, place=spec) for suite in spec.suites if suite.id in run.suites
         ]
-        suites = {bench.spec.id: bench.result(run, outcome.nats) for bench in benches}
+        suites = {bench.spec.id: bench.result(run, outcome.nats, outcome.nats_by_step) for bench in benches}
         result = result.model_copy(update={"suites": suites})
         assert outcome.weights is not None
         path = new_checkpoint_path(spec, run.id)

@@ -263,6 +263,7 @@ class RunScore(Base):
     gates: Mapped[list[Any]]
     artifact: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    checkpoints: Mapped[list[Any] | None]  # what the score averages, by step; None: scored before they were kept
 
 
 class ResultMixin:

@@ -10,6 +10,7 @@ from proxy.data.validation import ScoringWindows
 from proxy.lm.cohort import Member, MemberOutcome, train_cohort
 from proxy.lm.device import Device
 from proxy.lm.evaluation import ScoringSet
+from proxy.lm.rescoring import rescore_by_step
 from proxy.protocols import Architecture, Protocol, Schedule, Scoring
 
 ARCHITECTURE = Architecture(layers=2, width=32, heads=2, hidden=48, context_tokens=16, vocabulary=300)
@@ -81,6 +82,14 @@ class Events:
 
     def training(self, run_ids: Sequence[str]) -> None:
         self.together.append(tuple(run_ids))
+
+
+def rescore(
+    asked: Protocol, weights: dict[str, torch.Tensor], sets: dict[str, ScoringSet], threads: int
+) -> dict[str, np.ndarray]:
+    """Nats of each document of a stored run, averaged over its checkpoints."""
+    scored = list(rescore_by_step(asked, weights, sets, threads).values())
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
 
 
 def train(

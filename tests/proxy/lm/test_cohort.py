@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from proxy.lm.checkpoints import load_checkpoint, save_checkpoint
-from proxy.lm.cohort import checkpoint_steps, rescore, train_cohort
+from proxy.lm.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint
+from proxy.lm.cohort import train_cohort
 from proxy.lm.device import Device
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
 from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Protocol, Scoring
-from tests.proxy.lm.small import CPU, Events, member, protocol, reader, scoring_set, stream, train
+from tests.proxy.lm.small import CPU, Events, member, protocol, reader, rescore, scoring_set, stream, train
 
 
 def test_a_run_learns_and_records_its_curve() -> None:
@@ -139,6 +139,8 @@ def test_new_rates_and_steps_compile_nothing_again() -> None:
     trainer = Trainer(asked, Device(device=torch.device("cpu"), compute_dtype=torch.float32, compile=True))
     eager = Trainer(asked, CPU)
     losses = []
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     for one in (trainer, eager):
         for rate in (1e-2, 3e-3):
             log = Log.empty(6)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from proxy.lm.checkpoints import load_checkpoint, save_checkpoint
-from proxy.lm.cohort import rescore, train_cohort
+from proxy.lm.cohort import train_cohort
 from proxy.lm.evaluation import rows_a_batch, score_documents
 from proxy.lm.trainer import Figures, Trainer
 from proxy.protocols import Architecture, Scoring
-from tests.proxy.lm.small import ARCHITECTURE, CPU, Events, member, protocol, scoring_set, stream, train
+from tests.proxy.lm.small import ARCHITECTURE, CPU, Events, member, protocol, rescore, scoring_set, stream, train
 
 
 @pytest.mark.parametrize("checkpoints", [1, 3])

@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from proxy.lm.averaging import WeightAverage
-from proxy.lm.cohort import checkpoint_steps, rescore
+from proxy.lm.checkpoints import checkpoint_steps
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel, rotate
 from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Architecture, Averaging, Scoring
-from tests.proxy.lm.small import ARCHITECTURE, CPU, member, protocol, reader, scoring_set, stream, train
+from tests.proxy.lm.small import ARCHITECTURE, CPU, member, protocol, reader, rescore, scoring_set, stream, train
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "llama": {},

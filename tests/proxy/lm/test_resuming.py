@@ -88,6 +88,9 @@ def assert_same(one: MemberOutcome, other: MemberOutcome) -> None:
     assert (one.state, one.curve, one.final_loss) == (other.state, other.curve, other.final_loss)
     assert one.nats.keys() == other.nats.keys()
     assert all(np.array_equal(one.nats[name], other.nats[name]) for name in one.nats)
+    assert one.nats_by_step.keys() == other.nats_by_step.keys()
+    for step, nats in one.nats_by_step.items():
+        assert all(np.array_equal(nats[name], other.nats_by_step[step][name]) for name in nats)
     assert (one.weights is None) == (other.weights is None)
     if one.weights is not None and other.weights is not None:
         assert one.weights.keys() == other.weights.keys()

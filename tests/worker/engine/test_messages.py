@@ -14,6 +14,7 @@ from worker.cohorts.messages import (
     RunEnded,
     RunProgress,
     SetResult,
+    SuiteResult,
     read_line,
     read_spec,
     write_line,
@@ -68,6 +69,12 @@ def measured(nats: float, unigram: float | None, bigram: float | None) -> SetRes
         unigram_nats=unigram,
         bigram_nats=bigram,
     )
+
+
+def test_a_suite_scored_before_checkpoints_were_kept_has_none() -> None:
+    sets = {"held": measured(5.0, 6.0, 4.0).model_dump()}
+    stored = {"suite": "sui_1", "score": 1.0, "sets": sets, "artifact": "a.npz"}
+    assert SuiteResult.model_validate(stored).checkpoints == ()
 
 
 def test_progress_is_zero_at_the_unigram_and_one_at_the_bigram_entropy() -> None:

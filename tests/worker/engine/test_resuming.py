@@ -89,7 +89,8 @@ class Bench:
         with read_scope(self.sessions) as session:
             for score in session.scalars(select(RunScore).where(RunScore.run_id == run_id)):
                 losses = read_losses(stored_path(self.settings, score.artifact))
-                found[score.suite_id[:3]] = (score.score, {name: part.nats.tobytes() for name, part in losses.items()})
+                nats = {name: part.nats.tobytes() for name, part in losses.items()}
+                found[score.suite_id[:3]] = (score.score, score.checkpoints, nats)
         return found
 
 
