@@ -18,7 +18,7 @@ from sqlalchemy import select
 from tests.worker.engine.corpora import Laboratory
 from tests.worker.engine.rows import protocol_spec
 from worker.artifacts import read_losses, states_folder, stored_path
-from worker.cohorts import process
+from worker.cohorts import process, supervisor
 from worker.cohorts.messages import RunResult
 from worker.engine import work_until_idle
 from worker.reconciler import sweep_states
@@ -28,7 +28,7 @@ from worker.store.models import Run, RunScore, utc_now
 from worker.store.sessions import Sessions, make_engine, make_sessions, read_scope, session_scope
 from worker.store.states import State
 
-STEPS = 1500
+STEPS = 600
 PATIENCE_SECONDS = 60.0
 TIMED = 6  # columns of a curve that any two runs of the same share; tokens a second do not
 
@@ -92,6 +92,12 @@ class Bench:
                 nats = {name: part.nats.tobytes() for name, part in losses.items()}
                 found[score.suite_id[:3]] = (score.score, score.checkpoints, nats)
         return found
+
+
+@pytest.fixture(autouse=True)
+def _progress_is_stored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests wait for it, and the runs are short."""
+    monkeypatch.setattr(supervisor, "PROGRESS_SECONDS", 0.05)
 
 
 @contextmanager
