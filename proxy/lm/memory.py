@@ -19,7 +19,7 @@ BYTES_A_LOGIT = 10  # in the compute type, in fp32, and the gradient of that
 def choose_seats(protocol: Protocol, device: torch.device, members: int, at_once: int) -> int:
     """How many members train at once: `at_once`, or (0) as many as fit a GPU's memory, and one on a CPU.
 
-    A CPU's core is busy with one small model: docs/decisions/0014. The members are spread evenly over as many rounds
+    A CPU's core is busy with one small model: docs/decisions/0015. The members are spread evenly over as many rounds
     as they need. A protocol that computes its activations twice has no memory to share.
     """
     if protocol.activation_checkpointing or (device.type == "cpu" and not at_once):

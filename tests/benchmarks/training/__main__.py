@@ -15,6 +15,7 @@ from tests.benchmarks.figures import Row
 from tests.benchmarks.reports import measure_parts, write_reports
 from tests.benchmarks.training.job import job_figures
 from tests.benchmarks.training.single import WORDS, found_peers, single_figures
+from tests.benchmarks.training.stacked import stacked_figures
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     console.print("Peers found: " + (", ".join(names) or "none; PEERS=<folder with a clone of nanoGPT>"))
     parts: dict[str, Callable[[], list[Row]]] = {
         "One run": lambda: single_figures(peers),
+        "Runs at once": stacked_figures,
         "The whole job": lambda: job_figures(peers),
     }
     load = os.getloadavg()[0]
