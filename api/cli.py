@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused or failed (the reason is printed), 2 unusable arg
 """
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -19,7 +20,7 @@ from api.connection import JsonOption, KeyOption, UrlOption, connect, console, e
 from api.nouns import NOUNS
 from api.progress import RunWatcher
 from api.questions import QUESTIONS
-from proxy.errors import ForetasteError, InvalidInputError
+from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
 from worker.settings import Settings, get_settings
 
 SHUTDOWN_SECONDS = 5  # somebody who follows an evaluation's events would keep the process for as long
@@ -61,7 +62,8 @@ def _fail(message: str) -> None:
 
 def _setting_problem(problem: Any) -> str:
     name = "_".join(str(part) for part in problem["loc"]).upper()
-    return f"FORETASTE_{name}: {problem['msg']} (got {problem['input']!r})"
+    given = re.sub(r"://[^/@]*@", "://…@", repr(problem["input"]))  # a URL may hold a password
+    return f"FORETASTE_{name}: {problem['msg']} (got {given})"
 
 
 @app.command()
@@ -148,6 +150,16 @@ def migrate() -> None:
 
 
 @app.command()
+def share() -> None:
+    """Copy what lies in this machine's data folder to the shared store; what is there is left alone."""
+    from worker.sharing import share_all
+
+    with console.status("copying") as status:
+        share_all(get_settings(), lambda what: status.update(f"copying {what}"))
+    console.print("Everything that other machines may need is in the shared store.")
+
+
+@app.command()
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer recipes, no references, under 3 minutes.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end.")] = False,
@@ -220,6 +232,7 @@ def doctor(url: UrlOption = None) -> None:
         ("free disk", f"{shutil.disk_usage(_existing(settings.data_dir)).free / 1e9:,.1f} GB", True),
         ("database", *_probe_database(settings)),
         ("service", *_probe_service(url)),
+        *([("shared store", *_probe_store(settings))] if settings.shared_store else []),
     ]
     for name, finding, is_well in rows:
         console.print(f"{'[green]✓[/]' if is_well else '[red]✗[/]'} {name:<18} {finding}")
@@ -249,6 +262,18 @@ def _probe_database(settings: Settings) -> tuple[str, bool]:
     except SQLAlchemyError as error:
         return f"{shown}: {error}", False
     return shown, True
+
+
+def _probe_store(settings: Settings) -> tuple[str, bool]:
+    from worker.sharing import shared_store
+
+    store = shared_store(settings)
+    assert store is not None
+    try:
+        store.read("doctor.json")
+    except SharedStoreError as error:
+        return str(error), False
+    return f"{store.name} answers", True
 
 
 def _probe_service(url: str | None) -> tuple[str, bool]:

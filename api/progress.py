@@ -65,14 +65,17 @@ class RunWatcher:
         for run in ended:
             self._report_end(progress, run)
         for run in runs.values():
-            if run["state"] == "running" and run["progress"].get("step"):
+            now = run["progress"]
+            if run["state"] == "running" and (now.get("step") or now.get("activity") or run["id"] in self._bars):
                 self._move_bar(progress, run)
 
     def _move_bar(self, progress: Progress, run: Resource) -> None:
+        """Steps of the training, or before it bytes of the corpus that is read."""
         now = run["progress"]
+        done, total = (now["bytes"], now["of_bytes"]) if now.get("activity") else (now.get("step"), now.get("steps"))
         if run["id"] not in self._bars:
-            self._bars[run["id"]] = progress.add_task(describe_run(run), total=now["steps"], detail="")
-        progress.update(self._bars[run["id"]], completed=now["step"], detail=_detail(now))
+            self._bars[run["id"]] = progress.add_task(describe_run(run), total=total, detail="")
+        progress.update(self._bars[run["id"]], completed=done, total=total, detail=_detail(now))
 
     def _report_end(self, progress: Progress, run: Resource) -> None:
         if run["id"] in self._ended:
@@ -85,10 +88,18 @@ class RunWatcher:
 
 def _detail(now: Resource) -> str:
     """Speed, loss and time left; what is not known yet is left out."""
+    if now.get("activity"):
+        return f"{now['activity']} {now['corpus']}: {describe_reading(now)}"
     if now.get("tokens_per_second") is None or now.get("loss") is None:
         return str(now.get("phase", ""))
     left = f"{now['seconds_left']:>4.0f} s left" if now.get("seconds_left") is not None else ""
     return f"{now['tokens_per_second']:>9,.0f} tokens/s  loss {now['loss']:.3f}  {left}"
+
+
+def describe_reading(now: Resource) -> str:
+    """Documents, speed and time left of a corpus that is read."""
+    left = "" if now["seconds_left"] is None else f", {now['seconds_left']:,.0f} s left"
+    return f"{now['documents']:,} documents, {now['megabytes_a_second']:.1f} MB/s{left}"
 
 
 def describe_run(run: dict[str, Any]) -> str:

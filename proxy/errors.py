@@ -25,6 +25,7 @@ class ForetasteError(Exception):
 
     status = 500
     title = "Internal error"
+    is_retryable = False  # whether another attempt may end otherwise though nobody has changed anything
 
 
 class InvalidInputError(ForetasteError):
@@ -100,3 +101,24 @@ class CorpusChangedError(ForetasteError):
 
     status = 409
     title = "Corpus changed"
+
+
+class SharedStoreError(ForetasteError):
+    """The store that machines share cannot be reached, or holds what cannot be used now."""
+
+    status = 503
+    title = "Shared store not available"
+    is_retryable = True
+
+
+class DriverMissingError(SharedStoreError):
+    """The package that speaks to the shared store is not installed on this machine."""
+
+    is_retryable = False
+
+
+class TokensDamagedError(ForetasteError):
+    """Tokens in the shared store are damaged, and there is no text to make them from again."""
+
+    status = 409
+    title = "Tokens damaged"

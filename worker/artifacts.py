@@ -23,10 +23,13 @@ UInt64Array = npt.NDArray[np.uint64]
 
 
 class Place(Protocol):
-    """The settings, or anything else that knows the artifact folder."""
+    """The settings, or anything else that knows the artifact folder, and the store that machines share, if any."""
 
     @property
     def artifact_dir(self) -> Path: ...
+
+    @property
+    def shared_store(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)

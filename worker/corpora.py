@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from proxy.data.corpora import CorpusLocation, find_files, read_documents, read_file
-from proxy.data.documents import DocumentTable, has_table
+from proxy.data.documents import DocumentTable
 from proxy.data.files import is_url
 from proxy.data.scans import was_read
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
@@ -21,6 +21,7 @@ from worker.artifacts import copies_folder, documents_folder, documents_path
 from worker.jobs import JobKind
 from worker.lookup import find_or_add, split_version, unknown
 from worker.settings import Settings
+from worker.sharing import has_documents
 from worker.store.models import Corpus, Job
 from worker.store.states import State
 
@@ -191,6 +192,6 @@ def load_documents(settings: Settings, corpus: Corpus) -> DocumentTable:
     """The table of a counted corpus."""
     assert corpus.fingerprint is not None
     folder: Path = documents_path(settings, corpus.fingerprint)
-    if not has_table(folder):
+    if not has_documents(settings, corpus.fingerprint):
         raise ConflictError(f"the table of corpus {corpus.name} is missing from {folder}; register the corpus again")
     return DocumentTable.load(folder)

@@ -5,9 +5,10 @@ from sqlalchemy.orm import Session
 from proxy.errors import ConflictError, NotFoundError
 from proxy.exports import ExportFile, checkpoint_files
 from proxy.protocols import Protocol
-from worker.artifacts import stored_path, tokenizer_path
+from worker.artifacts import relative_path, tokenizer_path
 from worker.evaluations import get_run
 from worker.settings import Settings
+from worker.sharing import find_file
 from worker.store.states import State
 
 
@@ -20,8 +21,8 @@ def export_files(session: Session, settings: Settings, run_id: str) -> list[Expo
     if run.checkpoint is None:
         raise NotFoundError(f"run {run.id} has no stored checkpoint")
     protocol = Protocol.model_validate(run.protocol.spec)
-    checkpoint = stored_path(settings, run.checkpoint)
-    tokenizer = tokenizer_path(settings, protocol.tokenizer)
+    checkpoint = find_file(settings, run.checkpoint)
+    tokenizer = find_file(settings, relative_path(settings, tokenizer_path(settings, protocol.tokenizer)))
     for path in (checkpoint, tokenizer):
         if not path.is_file():
             raise NotFoundError(f"run {run.id} cannot be exported: {path.name} is no longer stored")

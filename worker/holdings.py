@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from proxy.data.columns import TextColumn, open_column
+from proxy.data.columns import TextColumn
 from proxy.data.decontamination import contaminated, overlap_name
 from proxy.data.fields import BoolArray
 from proxy.data.holdings import Holdings
 from proxy.data.needs import columns_needed
 from proxy.data.textless import require_supported
-from proxy.data.tokens import open_tokens
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
-from worker.artifacts import documents_folder, tokens_folder
 from worker.corpora import find_corpus, load_documents
 from worker.settings import Settings
+from worker.sharing import column_of, tokens_of
 from worker.store.models import Corpus
 from worker.token_imports import textless_of
 
@@ -54,9 +53,9 @@ def known_holdings(
     for reference, corpus in corpora.items():
         content = str(corpus.fingerprint)
         tokenizer = corpus.tokenizer or (None if protocol is None else protocol.tokenizer)
-        store = None if tokenizer is None else open_tokens(tokens_folder(settings), content, tokenizer)
+        store = None if tokenizer is None else tokens_of(settings, content, tokenizer)
         wanted = needed.get(reference, [])
-        columns = {one.name: open_column(documents_folder(settings), content, one.name) for one in wanted}
+        columns = {one.name: column_of(settings, content, one.name) for one in wanted}
         holdings[reference] = Holdings(
             table=load_documents(settings, corpus),
             token_counts=None if store is None else store.token_counts,
@@ -79,5 +78,5 @@ def known_holdings(
 def _contaminated(settings: Settings, content: str, protocol: ProtocolSpec | None) -> BoolArray | None:
     if protocol is None or protocol.decontamination_set is None:
         return None
-    column = open_column(documents_folder(settings), content, overlap_name(protocol.decontamination_set))
+    column = column_of(settings, content, overlap_name(protocol.decontamination_set))
     return None if column is None else contaminated(protocol.decontamination_set, column)

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session, defer, load_only, selectinload
 from proxy.errors import ConflictError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.suites import Suite as SuiteSpec
-from worker.artifacts import SetLosses, read_losses, stored_path
+from worker.artifacts import SetLosses, read_losses
 from worker.digests import digest_key, digests_path, read_digests, write_digests
 from worker.protocols import find_protocol, known_noise
 from worker.settings import Settings
+from worker.sharing import find_file
 from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
 from worker.store.states import State
 from worker.suites import find_suite
@@ -194,7 +195,7 @@ def gather_evidence(settings: Settings, suite: Suite, results: Sequence[RecipeRe
 
     shares = SuiteSpec.model_validate(suite.spec).shares()
     losses: dict[str, dict[str, SetLosses]] = {
-        score.run_id: read_losses(stored_path(settings, score.artifact)) for part in results for _, score in part.scored
+        score.run_id: read_losses(find_file(settings, score.artifact)) for part in results for _, score in part.scored
     }
     first = next(iter(losses.values()), {})
     for run_id, parts in losses.items():

@@ -21,10 +21,10 @@ from proxy.data.supplies import collect_supplies, require_supplies
 from proxy.data.tokenizers import Tokenizer
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.recipes import Recipe as RecipeSpec
-from worker.artifacts import tokenizer_path
 from worker.corpora import location_of
 from worker.holdings import Known, known_holdings
 from worker.settings import Settings
+from worker.sharing import load_tokenizer
 from worker.store.models import Run
 from worker.store.states import State
 
@@ -57,7 +57,7 @@ def preview(session: Session, settings: Settings, recipe: RecipeSpec, protocol: 
 
 
 def _tokenizer(settings: Settings, protocol: ProtocolSpec) -> Tokenizer:
-    return Tokenizer.from_json(tokenizer_path(settings, protocol.tokenizer).read_text())
+    return load_tokenizer(settings, protocol.tokenizer)
 
 
 def _estimated(settings: Settings, known: Known, tokenizer: Tokenizer | None) -> dict[str, Holdings]:

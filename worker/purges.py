@@ -1,5 +1,6 @@
 """Removing from the artifact folder all that was derived from a content: its table and columns, its tokens, what other
-corpora's columns say of their overlap with it, copies of remote files. Nothing outside the folder is ever touched."""
+corpora's columns say of their overlap with it, copies of remote files; and the same from the store that machines share.
+Nothing outside the two is ever touched."""
 
 import json
 import shutil
@@ -9,8 +10,10 @@ from pathlib import Path
 
 from proxy.data.files import is_url
 from proxy.data.remote import cache_folder, forget_copies
+from proxy.data.shared_tables import purge_shared
 from proxy.errors import ConflictError
 from worker.artifacts import Place, copies_folder, documents_folder, documents_path, tokens_folder
+from worker.sharing import shared_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +25,20 @@ class Purged:
 
 
 def purge(place: Place, contents: Iterable[str], uris: Iterable[str]) -> Purged:
-    """Removes everything of these contents and the copies of these URLs; again is harmless. ConflictError if something
-    could not be removed."""
+    """Removes everything of these contents, here and in the store that machines share, and the copies of these URLs;
+    again is harmless. ConflictError if something could not be removed, SharedStoreError if the store does not answer.
+
+    Other machines' copies go when their own reconcilers look.
+    """
     contents = set(contents)
+    shared = shared_store(place)
+    shared_files, shared_bytes = (0, 0) if shared is None else purge_shared(shared, contents)
     remote = [uri for uri in uris if is_url(uri)]
     folders = [folder for content in contents for folder in _folders(place, content)]
     copies = [cache_folder(copies_folder(place), uri) for uri in remote]
     loose = [*_overlaps(place, contents), *_remembered(place, contents)] if contents else []
     files = [path for folder in (*folders, *copies) for path in folder.rglob("*") if path.is_file()] + loose
-    purged = Purged(files=len(files), bytes=sum(map(_size, files)))
+    purged = Purged(files=shared_files + len(files), bytes=shared_bytes + sum(map(_size, files)))
     for uri in remote:
         forget_copies(copies_folder(place), uri)
     for folder in folders:

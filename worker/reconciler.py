@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from proxy.errors import SharedStoreError
 from worker import leases
 from worker.artifacts import forget_states, states_folder
 from worker.cohorts.endings import settle_failed_job
@@ -53,12 +54,22 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
     with session_scope(sessions) as session:
         if healed := heal(session):
             logger.warning("settled jobs %s, whose parts had all ended", healed)
-        if purged := purge_again(session, settings):
-            logger.warning("removed what was left, or made again, of retired contents %s", purged)
+        _purge_again(session, settings)
     sweep_states(sessions, settings, now)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings)
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)
+
+
+def _purge_again(session: Session, settings: Settings) -> None:
+    """A store that does not answer holds up nobody else's work: what is left is found at the next look."""
+    try:
+        purged = purge_again(session, settings)
+    except SharedStoreError as error:
+        logger.warning("retired contents could not be removed yet: %s", error)
+        return
+    if purged:
+        logger.warning("removed what was left, or made again, of retired contents %s", purged)
 
 
 def sweep_states(sessions: Sessions, settings: Settings, now: datetime) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ The defaults describe the embedded deployment: one machine, a SQLite file, Valke
 """
 
 import os
+import re
 from functools import lru_cache
 from glob import glob
 from pathlib import Path
@@ -32,6 +33,10 @@ class Settings(BaseSettings):
     corpus_roots: Annotated[tuple[str, ...], NoDecode] = Field(
         default=ANY_LOCAL_PATH,
         description="folders and URL prefixes, comma-separated; no corpus lies elsewhere",
+    )
+    shared_store: str = Field(
+        default="",
+        description="folder of an object store, as s3://bucket/folder, through which machines share; empty: one disk",
     )
     devices: Literal["auto", "cpu", "cuda", "cpu+cuda"] = Field(
         default="auto", description="which protocols' runs a worker takes; auto: cuda where there is a GPU, and cpu"
@@ -70,6 +75,17 @@ class Settings(BaseSettings):
         if parts.scheme not in BROKER_SCHEMES or not parts.path.removeprefix("/").isdigit() | (parts.path in ("", "/")):
             raise ValueError(f"must look like redis://host:6379/0 (schemes: {', '.join(BROKER_SCHEMES)})")
         _ = parts.port  # raises ValueError where it is no port
+        return url
+
+    @field_validator("shared_store")
+    @classmethod
+    def _store_is_folder(cls, url: str) -> str:
+        """A folder below a bucket or disk; keys belong into the driver's own configuration."""
+        parts = urlsplit(url)
+        if url and ("::" in url or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^?#]*[^?#/][^?#]*", url)):
+            raise ValueError("must be one URL such as s3://bucket/folder or file:///mnt/shared, without ?, # and ::")
+        if parts.scheme in ("file", "local") and parts.netloc:
+            raise ValueError("a file URL has three slashes: file:///mnt/shared")
         return url
 
     @field_validator("corpus_roots", mode="before")

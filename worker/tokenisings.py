@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.data.tokens import open_tokens
-from worker.artifacts import tokens_folder
 from worker.corpora import find_text
 from worker.jobs import JobKind
 from worker.settings import Settings
+from worker.sharing import has_tokens
 from worker.store.models import Job
 from worker.store.states import State
 from worker.tokenizers import find_tokenizer
@@ -31,8 +30,7 @@ def tokenise(session: Session, settings: Settings, corpus: str, tokenizer: str) 
     for job in _same(session, payload):
         if not job.state.is_final:
             return job, False
-        has_tokens = open_tokens(tokens_folder(settings), payload["corpus"], payload["tokenizer"]) is not None
-        if job.state == State.FINISHED and has_tokens:
+        if job.state == State.FINISHED and has_tokens(settings, payload["corpus"], payload["tokenizer"]):
             return job, False
     job = Job(kind=JobKind.TOKENISE_CORPUS, payload=payload)
     session.add(job)

@@ -12,6 +12,7 @@ from worker.corpora import find_text
 from worker.jobs import JobKind
 from worker.lookup import find_or_add, unknown
 from worker.settings import Settings
+from worker.sharing import share_file
 from worker.store.models import Job, Tokenizer
 from worker.store.states import State
 
@@ -28,6 +29,7 @@ def register_tokenizer(session: Session, settings: Settings, name: str, content:
 
     def make() -> Tokenizer:
         write_bytes(tokenizer_path(settings, loaded.fingerprint), content.encode())
+        share_file(settings, tokenizer_path(settings, loaded.fingerprint))
         return Tokenizer(
             id=_identity([name, loaded.fingerprint]),
             name=name,

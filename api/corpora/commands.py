@@ -8,6 +8,7 @@ import typer
 
 from api.client import Resource
 from api.connection import KeyOption, UrlOption, connect, console, print_json
+from api.progress import describe_reading
 from proxy.data.files import is_url
 
 PURGE_SECONDS = 600  # a store of many terabytes is unlinked file by file
@@ -54,8 +55,7 @@ def tokenise_corpus(
 
         def show(row: Resource) -> None:
             if (now := row["progress"]).get("documents") is not None:
-                left = "" if now["seconds_left"] is None else f", {now['seconds_left']:,} s left"
-                status.update(f"{now['documents']:,} documents, {now['megabytes_a_second']:.1f} MB/s{left}")
+                status.update(describe_reading(now))
 
         done = client.wait(f"/v1/jobs/{job['id']}", seen=show)
     require_finished(done)

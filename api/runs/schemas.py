@@ -76,7 +76,9 @@ class RunOut(BaseModel):
     sweep: str | None = Field(description="runs with the same word are the rates of one sweep")
     attempt: int
     progress: dict[str, Any] = Field(
-        description="step, steps, loss, tokens_per_second, seconds_left, resumed_from_step while it runs"
+        description="step, steps, loss, tokens_per_second, seconds_left, resumed_from_step while it runs; before it, "
+        "while a corpus is tokenised or its columns are computed: activity, corpus, documents, bytes, of_bytes, "
+        "megabytes_a_second, seconds_left"
     )
     error: str | None
     resumed_from_step: list[int] = Field(

@@ -30,6 +30,8 @@ from proxy.data.arrays import map_array, whole_file
 from proxy.data.corpora import CorpusLocation, Document
 from proxy.data.documents import Int64Array, Progress, follow
 from proxy.data.identity import ContentReader, key_order
+from proxy.data.shared import SharedStore
+from proxy.data.shared_tables import fetch_column, publish_column
 from proxy.errors import CorpusChangedError, InvalidInputError
 
 Array = npt.NDArray[Any]
@@ -85,7 +87,7 @@ def open_column(folder: Path, fingerprint: str, name: str) -> Mapped | None:
         return None
 
 
-def ensure_columns(
+def ensure_columns(  # noqa: PLR0913 - what, of what, where to, and how
     location: CorpusLocation,
     fingerprint: str,
     folder: Path,
@@ -93,19 +95,26 @@ def ensure_columns(
     progress: Progress | None = None,
     *,
     processes: int = 1,
+    shared: SharedStore | None = None,
 ) -> dict[str, Mapped]:
-    """Opens columns by name, making those that are missing in one pass over the corpus.
+    """Opens columns by name, making those that are missing in one pass over the corpus. What the store that machines
+    share has is fetched instead, and what is made is published there.
 
     CorpusChangedError if the files no longer hold what was registered; InvalidInputError, naming the document, for a
     value that is not finite. Either leaves no column behind. Processes that race do the work twice and harm nothing.
     """
     missing = [column for column in wanted if _usable(folder, fingerprint, column) is None]
+    if shared is not None:
+        missing = [column for column in missing if not _fetched(shared, folder, fingerprint, column)]
     if missing:
         target = columns_folder(folder, fingerprint)
         _sweep(target)
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=target) as name:
             _make(location, fingerprint, Path(name), missing, progress, processes)
+        if shared is not None:
+            for column in missing:
+                publish_column(shared, folder, fingerprint, column.name)
     made = {column.name: open_column(folder, fingerprint, column.name) for column in wanted}
     return {name: mapped for name, mapped in made.items() if mapped is not None}
 
@@ -152,6 +161,10 @@ def _usable(folder: Path, fingerprint: str, column: TextColumn) -> Mapped | None
     mapped = open_column(folder, fingerprint, column.name)
     is_right = mapped is not None and mapped.dtype == np.dtype(column.dtype) and mapped.shape[1:] == column.shape
     return mapped if is_right else None
+
+
+def _fetched(shared: SharedStore, folder: Path, fingerprint: str, column: TextColumn) -> bool:
+    return fetch_column(shared, folder, fingerprint, column.name) and _usable(folder, fingerprint, column) is not None
 
 
 def _make(

@@ -6,16 +6,22 @@ model is interpolated by Witten and Bell (IEEE Trans. Inf. Theory 37(4), 1991) w
 smoothed by adding one.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
 from proxy.data.documents import Int64Array
+from proxy.data.followers import Followers, PairCounts, groups_of_contexts
 from proxy.data.tokenizers import TokenArray
 from proxy.data.validation import ValidationTokens
 
 Float64Array = npt.NDArray[np.float64]
+Blocks = Callable[[], Iterable[TokenArray]]
+
+MOST_BYTES = 1 << 28  # 2 GiB of pairs: those of all contexts up to a vocabulary of 46,000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +33,43 @@ class NgramBounds:
 
 
 def progress_bounds(stream: TokenArray, validation: ValidationTokens, vocabulary: int) -> NgramBounds:
-    """The end of text before each document is its first token's context; it is the stream's own first token."""
-    trained = stream.astype(np.int64)
-    end_of_text = int(trained[0])
+    """As `bounds_in_blocks`, of a stream that lies in memory, with the end of text that closes it."""
+    return bounds_in_blocks(lambda: [stream[:-1]], validation, vocabulary, int(stream[0]))
+
+
+def bounds_in_blocks(
+    read: Blocks, validation: ValidationTokens, vocabulary: int, end_of_text: int, most_bytes: int = MOST_BYTES
+) -> NgramBounds:
+    """`read` gives the stream's tokens in blocks of any length, again at each call: the memory that is needed does not
+    grow with the stream. The end of text before each held-out document is its first token's context.
+
+    There is one pass more over the stream for each `most_bytes` that one bit a pair of tokens takes, for pairs that
+    begin with a token of the held-out set.
+    """
     context, token = _held_out_pairs(validation, end_of_text)
-    unigram_V: Float64Array = np.bincount(trained[:-1], minlength=vocabulary).astype(np.float64) + 1.0
+    wanted = np.unique(context * vocabulary + token)
+    count_V = np.zeros(vocabulary, dtype=np.int64)
+    found: list[PairCounts] = []
+    for some in groups_of_contexts(np.unique(context), vocabulary, most_bytes):
+        followers = Followers(some, wanted, vocabulary)
+        for block, with_last in _overlapping(read()):
+            followers.add(with_last)
+            if not found:
+                count_V += np.bincount(block, minlength=vocabulary)
+        found.append(followers.counts())
+    unigram_V: Float64Array = count_V.astype(np.float64) + 1.0
     unigram_V /= unigram_V.sum()
-    bigram = _witten_bell(trained, context, token, unigram_V)
+    bigram = _witten_bell(reduce(PairCounts.joined, found), context, token, unigram_V)
     return NgramBounds(unigram_nats=float(-np.log(unigram_V[token]).mean()), bigram_nats=float(-np.log(bigram).mean()))
+
+
+def _overlapping(blocks: Iterable[TokenArray]) -> Iterator[tuple[TokenArray, TokenArray]]:
+    """Each block alone, and after the last token of the one before, so that no pair is lost or counted twice."""
+    last: TokenArray | None = None
+    for block in blocks:
+        if len(block):
+            yield block, block if last is None else np.concatenate([last, block])
+            last = block[-1:]
 
 
 def _held_out_pairs(validation: ValidationTokens, end_of_text: int) -> tuple[Int64Array, Int64Array]:
@@ -46,21 +81,11 @@ def _held_out_pairs(validation: ValidationTokens, end_of_text: int) -> tuple[Int
     return context, token
 
 
-def _witten_bell(
-    trained: Int64Array,
-    context: Int64Array,
-    token: Int64Array,
-    unigram_V: Float64Array,
-) -> Float64Array:
+def _witten_bell(pairs: PairCounts, context: Int64Array, token: Int64Array, unigram_V: Float64Array) -> Float64Array:
     """P(token | context) = (n(c, t) + T(c) P(t)) / (n(c) + T(c)), T: distinct followers of c; P(t) for unseen c."""
-    size = len(unigram_V)
-    pairs, counts = np.unique(trained[:-2] * size + trained[1:-1], return_counts=True)
-    follower_total_V = np.bincount(pairs // size, weights=counts, minlength=size)
-    distinct_V = np.bincount(pairs // size, minlength=size).astype(np.float64)
-    wanted = context * size + token
-    found = np.searchsorted(pairs, wanted)  # one past the end for a pair above all that were seen
-    seen = np.where(np.append(pairs, -1)[found] == wanted, np.append(counts, 0)[found], 0)
-    total = follower_total_V[context] + distinct_V[context]
-    mixed = (seen + distinct_V[context] * unigram_V[token]) / np.maximum(total, 1)
+    follower_total, distinct = pairs.total_V[context], pairs.distinct_V[context]
+    seen = pairs.seen[np.searchsorted(pairs.wanted, context * len(unigram_V) + token)]
+    total = follower_total + distinct
+    mixed = (seen + distinct * unigram_V[token]) / np.maximum(total, 1)
     probability: Float64Array = np.where(total > 0, mixed, unigram_V[token])
     return probability

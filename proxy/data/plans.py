@@ -9,7 +9,7 @@ A plan can be read from any token on, and reads only what it draws.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +26,8 @@ from proxy.data.tokens import TokenStore
 from proxy.recipes import Mixture, Order, Recipe
 
 __all__ = ["SamplingPlan", "SourceReport", "check_feasible", "plan_stream", "report_sources", "split_budget"]
+
+BLOCK_TOKENS = 1 << 21  # of a stream that is read from end to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,17 @@ class SamplingPlan:
         if start + count <= self.tokens:
             return found
         return np.concatenate([found, np.array([self.end_of_text], dtype=found.dtype)])
+
+    def blocks(self, tokens: int = BLOCK_TOKENS) -> Iterator[TokenArray]:
+        """The stream without its closing end of text, `tokens` at a time."""
+        for start in range(0, self.tokens, tokens):
+            yield self.read(start, min(tokens, self.tokens - start))
+
+    def fetch(self) -> None:
+        """Copies every shard that the plan reads to this machine, where shards lie in a store that machines share."""
+        for number, store in enumerate(self.stores):
+            if store.fetch_shards is not None:
+                store.fetch(np.unique(self.row_P[self.store_P == number]))
 
     def digest(self) -> str:
         """Names which pieces come in which order: equal plans over the same stores give the same tokens."""

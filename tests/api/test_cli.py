@@ -162,6 +162,33 @@ def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "start one with" in result.output
 
 
+def test_a_shared_store_is_looked_at_and_filled(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "is not set" in refusal(capsys, monkeypatch, "share")
+    monkeypatch.setenv("FORETASTE_SHARED_STORE", f"file://{tmp_path}/mnt")
+    get_settings.cache_clear()
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "is it mounted" in " ".join(result.output.split())
+    (tmp_path / "mnt").mkdir()
+    assert "answers" in good(run("doctor"))
+    assert "in the shared store" in good(run("share"))
+    kinds = {path.name for path in (tmp_path / "mnt").iterdir()}
+    assert {"tokens", "documents", "tokenizers", "losses", "checkpoints"} <= kinds
+
+
+def test_a_password_in_a_setting_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORETASTE_SHARED_STORE", "sftp://user:secret@host/x?y")
+    get_settings.cache_clear()
+    said = refusal(capsys, monkeypatch, "doctor")
+    assert "FORETASTE_SHARED_STORE: " in said
+    assert "sftp://…@host/x?y" in said
+    assert "secret" not in said
+
+
 def test_doctor_says_that_the_database_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORETASTE_DATA_DIR", str(tmp_path / "not" / "yet"))
     get_settings.cache_clear()

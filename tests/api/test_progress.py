@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from api.client import Client, Resource
 from api.progress import RunWatcher, describe_run
@@ -60,6 +61,43 @@ def test_runs_are_shown_while_they_run_and_told_once_at_their_end(
     text = printed(console)
     for words in ("loss 4.200", "the loss became nan", "given up", "cancelled"):
         assert text.count(words) == 1, words
+
+
+def test_what_is_read_before_a_training_is_shown_with_its_speed(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.progress.POLL_SECONDS", 0.0)
+    reading = {
+        "phase": "preparing",
+        "step": 0,
+        "steps": 4,
+        "activity": "computing columns",
+        "corpus": "/data/web.jsonl",
+        "documents": 12000,
+        "bytes": 30_000_000,
+        "of_bytes": 90_000_000,
+        "megabytes_a_second": 10.0,
+        "seconds_left": 6,
+    }
+    unknown = {**reading, "activity": "tokenising", "of_bytes": None, "seconds_left": None}
+    client = Played(
+        evaluation("running", run("a", "running", progress=unknown)),
+        evaluation("running", run("a", "running", progress=reading)),
+        evaluation("running", run("a", "running", progress={"phase": "preparing", "step": 0, "steps": 4})),
+        evaluation("finished", run("a", "cancelled")),
+    )
+    seen: list[str] = []
+    update = Progress.update
+
+    def remember(self: Progress, task: TaskID, **fields: Any) -> None:
+        seen.append(fields["detail"])
+        update(self, task, **fields)
+
+    monkeypatch.setattr(Progress, "update", remember)
+    RunWatcher(client, console).watch(["eva"], "all")
+    assert "tokenising /data/web.jsonl: 12,000 documents, 10.0 MB/s" in seen
+    assert "computing columns /data/web.jsonl: 12,000 documents, 10.0 MB/s, 6 s left" in seen
+    assert "preparing" in seen
 
 
 def test_a_run_is_described_by_what_is_known() -> None:

@@ -1,9 +1,12 @@
 """Recipes over HTTP, as JSON and as YAML."""
 
+import shutil
+
 import pytest
 
 from proxy.data.columns import ensure_columns
 from proxy.data.needs import statistic_column
+from tests.api.conftest import serving
 from tests.api.service import PROTOCOL, RECIPE, SUITE, Service, pointers_of, problem_of
 from worker.artifacts import documents_folder
 from worker.corpora import find_corpus, location_of
@@ -179,3 +182,13 @@ def test_a_check_estimates_where_only_some_columns_are_known(service: Service) -
     (source,) = service.post("/v1/recipes:validate", body).json()["sources"]
     assert list(source["removed"]) == [f"filters/{index} {name}" for index, name in enumerate(names)]
     assert source["kept_documents"] == 60
+
+
+def test_a_shared_store_that_does_not_answer_is_named(service: Service) -> None:
+    lost = service.settings.model_copy(update={"shared_store": "file:///nowhere/mounted"})
+    with serving(lost) as elsewhere:
+        assert elsewhere.post("/v1/recipes:validate", RECIPE).status_code == 200  # what is asked for lies here
+        shutil.rmtree(documents_folder(lost))
+        answer = elsewhere.post("/v1/recipes:validate", RECIPE)
+    assert answer.status_code == 503
+    assert "the shared store file:///nowhere/mounted cannot be used" in problem_of(answer)["detail"]

@@ -15,6 +15,7 @@ from worker.purges import left_behind, purge
 @dataclass(frozen=True)
 class Place:
     artifact_dir: Path
+    shared_store: str = ""
 
 
 def write(path: Path, content: str = "x") -> Path:

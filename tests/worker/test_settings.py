@@ -67,3 +67,18 @@ def test_settings_reach_the_processes_that_a_service_starts(monkeypatch: pytest.
     for name, value in settings.model_dump(mode="json").items():
         monkeypatch.setenv(f"FORETASTE_{name.upper()}", str(value))
     assert Settings(_env_file=None) == settings
+
+
+@pytest.mark.parametrize("url", ["", "s3://bucket/folder", "file:///mnt/shared", "memory://x", "sftp://u:p@host/x"])
+def test_a_shared_store_is_a_folder_of_a_store(url: str) -> None:
+    assert Settings(_env_file=None, shared_store=url).shared_store == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/mnt/shared", "s3://", "file:///", "file://mnt/shared", "simplecache::s3://bucket/x", "s3://b/x?key=y", "x"],
+)
+def test_what_is_no_folder_of_a_store_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("FORETASTE_SHARED_STORE", url)
+    with pytest.raises(ValidationError, match="shared_store"):
+        Settings(_env_file=None)

@@ -100,7 +100,7 @@ def do_job(spec: JobSpec, say: Say) -> JobEnded:
     try:
         return JobEnded(job=spec.job, result=do(spec, tell))
     except ForetasteError as error:
-        return JobEnded(job=spec.job, error=str(error))
+        return JobEnded(job=spec.job, error=str(error), is_retryable=error.is_retryable)
     except (OSError, MemoryError) as error:
         traceback.print_exc()
         return JobEnded(job=spec.job, error=f"{type(error).__name__}: {error}", is_retryable=True)

@@ -1,6 +1,6 @@
 """The jobs a child does besides training: reading a corpus, learning a tokenizer, tokenising, scoring."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +10,12 @@ from proxy.data.corpora import CorpusLocation, read_documents
 from proxy.data.documents import Int64Array
 from proxy.data.files import require_within
 from proxy.data.scans import scan_once
+from proxy.data.shared_tables import publish_table
 from proxy.data.tokenizers import Tokenizer
 from proxy.data.tokenizers import train_tokenizer as learn_tokenizer
-from proxy.data.tokens import import_tokens, open_tokens
+from proxy.data.tokens import SharedTokens, import_tokens, open_tokens, publish_tokens
 from proxy.errors import InvalidInputError
-from worker.artifacts import documents_folder, documents_path, stored_path, tokenizer_path, tokens_folder, write_bytes
+from worker.artifacts import documents_folder, documents_path, tokenizer_path, tokens_folder, write_bytes
 from worker.cohorts.materials import Bench, Materials, locate
 from worker.cohorts.messages import (
     ImportTokensSpec,
@@ -25,9 +26,9 @@ from worker.cohorts.messages import (
     TokeniseSpanSpec,
     TrainTokenizerSpec,
 )
+from worker.cohorts.reading import Tell
 from worker.cohorts.tokenising import tokenise, tokenise_span
-
-Tell = Callable[..., None]
+from worker.sharing import find_file, load_tokenizer, share_file, shared_store
 
 
 def do(spec: JobSpec, tell: Tell) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def register_corpus(spec: RegisterCorpusSpec, tell: Tell) -> dict[str, Any]:
     location = locate(spec.corpus, spec)
     folder = documents_folder(spec)
     counts = scan_once(location, folder, lambda documents, bytes_: tell(documents=documents, bytes=bytes_))
+    if (shared := shared_store(spec)) is not None:
+        publish_table(shared, documents_path(spec, counts.fingerprint), counts.fingerprint)
     return {
         "fingerprint": counts.fingerprint,
         "documents": counts.documents,
@@ -67,6 +70,7 @@ def train_tokenizer(spec: TrainTokenizerSpec, tell: Tell) -> dict[str, Any]:
     content = learn_tokenizer(_sample([locate(corpus, spec) for corpus in spec.corpora], each, tell), spec.vocabulary)
     tokenizer = Tokenizer.from_json(content)
     write_bytes(tokenizer_path(spec, tokenizer.fingerprint), content.encode())
+    share_file(spec, tokenizer_path(spec, tokenizer.fingerprint))
     return {"fingerprint": tokenizer.fingerprint, "vocabulary": tokenizer.vocabulary}
 
 
@@ -78,7 +82,7 @@ def import_corpus(spec: ImportTokensSpec, tell: Tell) -> dict[str, Any]:
     tell(phase="reading", bytes=spec.tokens.stat().st_size)
     made = import_tokens(
         spec.tokens,
-        Tokenizer.from_json(tokenizer_path(spec, spec.tokenizer).read_text()),
+        load_tokenizer(spec, spec.tokenizer),
         tokens_folder(spec),
         offsets_path=spec.offsets,
         dtype=spec.dtype,
@@ -86,7 +90,11 @@ def import_corpus(spec: ImportTokensSpec, tell: Tell) -> dict[str, Any]:
     )
     store = open_tokens(tokens_folder(spec), made.fingerprint, spec.tokenizer)
     assert store is not None
-    store.documents.save(documents_path(spec, made.fingerprint))
+    documents = documents_path(spec, made.fingerprint)
+    store.documents.save(documents)
+    if (shared := shared_store(spec)) is not None:
+        place = tokens_folder(spec) / made.fingerprint / spec.tokenizer
+        publish_tokens(SharedTokens(store=shared, place=place), documents)
     return {
         "fingerprint": made.fingerprint,
         "documents": made.documents,
@@ -117,8 +125,9 @@ def score_run(spec: ScoreRunSpec, tell: Tell) -> dict[str, Any]:
     from worker.cohorts.training import scoring_sets
 
     materials = Materials(spec)
+    materials.tell = tell
     sets = scoring_sets([spec.suite], {spec.suite.id}, materials)
-    weights = load_checkpoint(stored_path(spec, spec.checkpoint))
+    weights = load_checkpoint(find_file(spec, spec.checkpoint))
     tell(phase="scoring", run=spec.run.id)
     by_step = rescore_by_step(spec.protocol, weights, sets, spec.threads)
     nats = {name: np.mean([one[name] for one in by_step.values()], axis=0) for name in sets}

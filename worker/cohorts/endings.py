@@ -1,12 +1,14 @@
 """What an end means for the rows: a run's outcome with its scores and gates, a job's corpus or tokenizer."""
 
 import math
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from proxy.errors import SharedStoreError
 from worker import jobs, runs
 from worker.cohorts.messages import (
     CohortSpec,
@@ -75,7 +77,8 @@ def end_job(session: Session, claim: Claim, line: JobEnded, spec: JobSpec) -> bo
         error = f"{refused[0]}; the same documents are not registered again"
         if jobs.fail_job(session, claim, error):
             settle_failed_job(session, claim.id)
-            purge(spec, [line.result["fingerprint"]], ())
+            with suppress(SharedStoreError):  # the reconciler finds what is left
+                purge(spec, [line.result["fingerprint"]], ())
         return True
     if not jobs.finish_job(session, claim, line.result):
         return False

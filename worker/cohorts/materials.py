@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,16 @@ import numpy.typing as npt
 from proxy.data.columns import TextColumn, ensure_columns
 from proxy.data.corpora import CorpusLocation
 from proxy.data.decontamination import contaminated, overlap_column, overlap_name
+from proxy.data.documents import DocumentTable, Progress, has_table
 from proxy.data.fields import BoolArray
 from proxy.data.holdings import Holdings
 from proxy.data.leaks import NgramOverlap
 from proxy.data.needs import columns_needed
 from proxy.data.ngram_sets import NgramSet
-from proxy.data.ngrams import NgramBounds, progress_bounds
+from proxy.data.ngrams import NgramBounds, bounds_in_blocks
 from proxy.data.plans import SamplingPlan, plan_stream
 from proxy.data.textless import Textless, require_supported
-from proxy.data.tokenizers import Tokenizer
-from proxy.data.tokens import TokenStore, open_tokens, tokenise_corpus
+from proxy.data.tokens import TokenStore, tokenise_corpus
 from proxy.data.validation import ScoringWindows, ValidationTokens, load_validation, pack
 from proxy.errors import ConflictError, ForetasteError
 from proxy.suites import ValidationSet
@@ -35,7 +36,6 @@ from worker.artifacts import (
     documents_path,
     new_losses_path,
     relative_path,
-    tokenizer_path,
     tokens_folder,
     write_losses,
 )
@@ -51,17 +51,21 @@ from worker.cohorts.messages import (
     SuiteSpec,
 )
 from worker.cohorts.overlaps import decontamination_ngrams, find_leaks, held_out_ngrams
+from worker.cohorts.reading import Tell, nobody_asks, tell_lazily
+from worker.sharing import load_tokenizer, share_file, shared_store, tokens_of
 
 Float64Array = npt.NDArray[np.float64]
 SetKey = tuple[str, str | None, str | None]  # content, cluster and prompt field: equal sets of two suites score once
 
 
 class Materials:
-    """Everything of one protocol, cached for the life of the child."""
+    """Everything of one protocol, cached for the life of the child. `tell` hears how far the reading of a corpus is."""
 
     def __init__(self, spec: ProtocolSpec) -> None:
         self._place, self._protocol = spec, spec.protocol
-        self.tokenizer = Tokenizer.from_json(tokenizer_path(spec, spec.protocol.tokenizer).read_text())
+        self._shared = shared_store(spec)
+        self.tokenizer = load_tokenizer(spec, spec.protocol.tokenizer)
+        self.tell: Tell = nobody_asks
         self._stores: dict[str, TokenStore | ForetasteError] = {}
         self._held_out: dict[SetKey, ValidationTokens] = {}
         self._plans: dict[str, SamplingPlan] = {}
@@ -85,7 +89,7 @@ class Materials:
         key = stream_key(run)
         if key not in self._plans:
             self._require_supported(run)
-            self._plans[key] = plan_stream(
+            plan = plan_stream(
                 run.recipe,
                 {reference: self.store(corpus) for reference, corpus in run.corpora.items()},
                 self._protocol.token_budget,
@@ -93,6 +97,8 @@ class Materials:
                 self.tokenizer.end_of_text,
                 self._holdings(run),
             )
+            plan.fetch()  # before the training, which should wait for nothing
+            self._plans[key] = plan
         return self._plans[key]
 
     def _require_supported(self, run: RunSpec) -> None:
@@ -117,7 +123,12 @@ class Materials:
             if corpus.tokenizer is not None:
                 wanted = []  # of no text; what a recipe needs of it is refused before
             columns = ensure_columns(
-                locate(corpus, self._place), corpus.fingerprint, documents_folder(self._place), wanted
+                locate(corpus, self._place),
+                corpus.fingerprint,
+                documents_folder(self._place),
+                wanted,
+                self._progress("computing columns", corpus),
+                shared=self._shared,
             )
             found[reference] = Holdings(
                 table=store.documents,
@@ -149,7 +160,7 @@ class Materials:
             self._ngrams[suite.id] = held_out_ngrams(sets, self.tokenizer)
         key = (stream_key(run), suite.id)
         if key not in self._leaks:
-            self._leaks[key] = find_leaks(self.plan(run).stream(), sets, self._ngrams[suite.id], self.tokenizer)
+            self._leaks[key] = find_leaks(self.plan(run).blocks(), sets, self._ngrams[suite.id], self.tokenizer)
         return {part.name: found for part, found in zip(suite.suite.sets, self._leaks[key], strict=True)}
 
     def held_out(self, part: ValidationSet, corpus: CorpusSpec) -> ValidationTokens:
@@ -167,30 +178,44 @@ class Materials:
         """Unigram and bigram entropies of the set under the run's own training stream."""
         key = (stream_key(run), set_key(part, corpus))
         if key not in self._bounds:
-            self._bounds[key] = progress_bounds(
-                self.plan(run).stream(), self.held_out(part, corpus), self._protocol.architecture.vocabulary
+            self._bounds[key] = bounds_in_blocks(
+                self.plan(run).blocks,
+                self.held_out(part, corpus),
+                self._protocol.architecture.vocabulary,
+                self.tokenizer.end_of_text,
             )
         return self._bounds[key]
 
     def _tokenise(self, corpus: CorpusSpec, fingerprint: str) -> TokenStore | ForetasteError:
         if corpus.tokenizer is not None:
-            store = open_tokens(tokens_folder(self._place), fingerprint, self.tokenizer.fingerprint)
+            store = tokens_of(self._place, fingerprint, self.tokenizer.fingerprint)
             return store or ConflictError(
                 f"corpus {fingerprint} was imported as tokens of tokenizer {corpus.tokenizer}, and there are none of "
                 f"tokenizer {self.tokenizer.fingerprint}; import it again"
             )
-        location = locate(corpus, self._place)
+        documents = documents_path(self._place, fingerprint)
         try:
             return tokenise_corpus(
-                location,
+                locate(corpus, self._place),
                 fingerprint,
                 self.tokenizer,
                 tokens_folder(self._place),
-                documents=documents_path(self._place, fingerprint),
+                self._progress("tokenising", corpus),
+                documents=documents,
                 shard_bytes=self._place.shard_bytes,
+                shared=self._shared,
             )
         except ForetasteError as error:
             return error
+
+    def _progress(self, activity: str, corpus: CorpusSpec) -> Progress:
+        """Tells what is done with which corpus, and how far it is."""
+        table = documents_path(self._place, str(corpus.fingerprint))
+
+        def of_bytes() -> int | None:
+            return int(DocumentTable.load(table).text_bytes.sum()) if has_table(table) else None
+
+        return tell_lazily(partial(self.tell, activity=activity, corpus=corpus.uri), of_bytes)
 
 
 def locate(corpus: CorpusSpec, place: ChildSpec) -> CorpusLocation:
@@ -248,6 +273,7 @@ class Bench:
             measured[part.name] = _measure(nats_D, held_out, bounds, leaks[part.name])
         path = new_losses_path(self.place, run.id, self.spec.id)
         write_losses(path, losses)
+        share_file(self.place, path)
         shares = self.spec.suite.shares()
         return SuiteResult(
             suite=self.spec.id,

@@ -19,6 +19,7 @@ from proxy.suites import Suite
 
 CANCEL = "cancel"
 STOP = "stop"
+READING = {"activity", "corpus", "documents", "bytes", "of_bytes", "megabytes_a_second"}
 SEED_BITS = 31  # seeds and replicates have fewer
 
 
@@ -75,6 +76,7 @@ class ChildSpec(Message):
     """What every child needs to know."""
 
     artifact_dir: Path
+    shared_store: str = ""
     corpus_roots: tuple[str, ...] = ANY_LOCAL_PATH
     threads: int
     compile: bool
@@ -283,7 +285,11 @@ class RunResult(Message):
 
 
 class RunProgress(Message):
-    """How far a run is; `loss` is the training loss. `resumed_from_step`: what an earlier attempt had kept."""
+    """How far a run is; `loss` is the training loss. `resumed_from_step`: what an earlier attempt had kept.
+
+    While a corpus is read for it, `activity` says what for (tokenising, computing columns) and `corpus` which;
+    `documents` and `bytes` of text are read, of `of_bytes`.
+    """
 
     kind: Literal["progress"] = "progress"
     run: str
@@ -294,6 +300,17 @@ class RunProgress(Message):
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     resumed_from_step: int | None = None
+    activity: str | None = None
+    corpus: str | None = None
+    documents: int | None = None
+    bytes: int | None = None
+    of_bytes: int | None = None
+    megabytes_a_second: float | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """As people see it: without what is said only of a corpus that is read."""
+        hidden = {"kind", "run"} | (READING if self.activity is None else set())
+        return self.model_dump(mode="json", exclude=hidden)
 
 
 class RunsTraining(Message):

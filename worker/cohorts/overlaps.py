@@ -1,6 +1,7 @@
 """What a run's training stream shares with held-out texts: leaks into its suites, and decontamination before it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -22,10 +23,10 @@ def held_out_ngrams(sets: Sequence[ValidationTokens], tokenizer: Tokenizer) -> N
 
 
 def find_leaks(
-    stream: TokenArray, sets: Sequence[ValidationTokens], ngrams: NgramSet, tokenizer: Tokenizer
+    blocks: Iterable[TokenArray], sets: Sequence[ValidationTokens], ngrams: NgramSet, tokenizer: Tokenizer
 ) -> list[NgramOverlap]:
-    """Of each set, which documents the stream holds in large part."""
-    whole = find_ngram_overlap(_texts(stream, tokenizer), ngrams)
+    """Of each set, which documents a stream, read in blocks, holds in large part."""
+    whole = find_ngram_overlap(_texts(blocks, tokenizer), ngrams)
     ends = np.cumsum([len(part.tokens) for part in sets])
     return [whole.part(end - len(part.tokens), end) for part, end in zip(sets, ends.tolist(), strict=True)]
 
@@ -45,8 +46,21 @@ def _decontamination_text(document: Document, settings: Decontamination) -> str:
     return overlap_text(prompt + document.text, document.text, settings.words)
 
 
-def _texts(stream: TokenArray, tokenizer: Tokenizer) -> Iterator[str]:
+def _texts(blocks: Iterable[TokenArray], tokenizer: Tokenizer) -> Iterator[str]:
     """Documents of a stream, cut where it cuts them."""
-    pieces = [piece[1:].tolist() for piece in np.split(stream, np.flatnonzero(stream == tokenizer.end_of_text))]
-    for begin in range(0, len(pieces), PIECES_AT_ONCE):
-        yield from tokenizer.decode_batch(pieces[begin : begin + PIECES_AT_ONCE])
+    pieces = _pieces(blocks, tokenizer.end_of_text)
+    while some := [piece.tolist() for piece in islice(pieces, PIECES_AT_ONCE)]:
+        yield from tokenizer.decode_batch(some)
+
+
+def _pieces(blocks: Iterable[TokenArray], end_of_text: int) -> Iterator[TokenArray]:
+    """What stands between two ends of text, however many blocks it lies in; nothing is cut where a block ends."""
+    begun: list[TokenArray] = []
+    for block in blocks:
+        start = 0
+        for end in np.flatnonzero(block == end_of_text).tolist():
+            yield np.concatenate([*begun, block[start:end]])
+            begun, start = [], end + 1
+        begun.append(block[start:])
+    if begun:
+        yield np.concatenate([*begun[:-1], begun[-1]])

@@ -66,6 +66,7 @@ def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
 def _common(settings: Settings) -> dict[str, Any]:
     return {
         "artifact_dir": settings.artifact_dir,
+        "shared_store": settings.shared_store,
         "corpus_roots": settings.corpus_roots,
         "threads": settings.lane_threads,
         "compile": settings.compile,

@@ -1,27 +1,24 @@
 """Tokenising in a child: a small corpus whole; of a larger one the plan, one span of it, or the joining of all."""
 
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from proxy.data.tokenizers import Tokenizer
 from proxy.data.tokens import (
     Making,
     Shard,
     Span,
     TokenStore,
     join_shards,
-    open_tokens,
+    publish_tokens,
     spans_of,
     tokenise_corpus,
     tokenise_shard,
 )
-from worker.artifacts import documents_path, tokenizer_path, tokens_folder
+from worker.artifacts import documents_path, tokens_folder
 from worker.cohorts.materials import locate
 from worker.cohorts.messages import TokeniseCorpusSpec, TokeniseSpanSpec
-
-Tell = Callable[..., None]
+from worker.cohorts.reading import Tell, tell_progress
+from worker.sharing import load_tokenizer, shared_store, tokens_of
 
 
 def tokenise(spec: TokeniseCorpusSpec, tell: Tell) -> dict[str, Any]:
@@ -34,17 +31,20 @@ def tokenise(spec: TokeniseCorpusSpec, tell: Tell) -> dict[str, Any]:
         shards = [Shard(**shard) for shard in spec.shards]
         return _counts(join_shards(making, content, tokens_folder(spec), shards, documents))
     spans = spans_of(making)
-    if len(spans) > 1 and open_tokens(tokens_folder(spec), content, spec.tokenizer) is None:
+    if len(spans) > 1 and tokens_of(spec, content, spec.tokenizer) is None:
         return {"spans": [span.to_json() for span in spans]}
     store = tokenise_corpus(
         making.location,
         content,
         making.tokenizer,
         tokens_folder(spec),
-        _progress(tell, spec.text_bytes),
+        tell_progress(tell, spec.text_bytes),
         documents=documents,
         shard_bytes=spec.shard_bytes,
+        shared=making.shared,
     )
+    if making.shared_tokens is not None:  # they may have been made before there was a shared store
+        publish_tokens(making.shared_tokens, documents)
     return _counts(store)
 
 
@@ -52,7 +52,7 @@ def tokenise_span(spec: TokeniseSpanSpec, tell: Tell) -> dict[str, Any]:
     """The shards of one span, as they are joined later."""
     making = _making(spec)
     span = Span.from_json(spec.span, making.location)
-    shards = tokenise_shard(making, span, _progress(tell, None))
+    shards = tokenise_shard(making, span, tell_progress(tell, None))
     return {
         "documents": sum(shard.documents for shard in shards),
         "bytes": sum(shard.text_bytes for shard in shards),
@@ -61,31 +61,14 @@ def tokenise_span(spec: TokeniseSpanSpec, tell: Tell) -> dict[str, Any]:
 
 
 def _making(spec: TokeniseCorpusSpec | TokeniseSpanSpec) -> Making:
-    tokenizer = Tokenizer.from_json(tokenizer_path(spec, spec.tokenizer).read_text())
-    place = tokens_folder(spec) / str(spec.corpus.fingerprint) / spec.tokenizer
-    location = locate(spec.corpus, spec)
-    return Making(location=location, tokenizer=tokenizer, place=place, shard_bytes=spec.shard_bytes)
+    return Making(
+        location=locate(spec.corpus, spec),
+        tokenizer=load_tokenizer(spec, spec.tokenizer),
+        place=tokens_folder(spec) / str(spec.corpus.fingerprint) / spec.tokenizer,
+        shard_bytes=spec.shard_bytes,
+        shared=shared_store(spec),
+    )
 
 
 def _counts(store: TokenStore) -> dict[str, Any]:
     return {"documents": len(store), "tokens": int(store.bases[-1])}
-
-
-def _progress(tell: Tell, of_bytes: int | None) -> Callable[[int, int], None]:
-    """Says documents, bytes, speed and time left; of a span the job it is a part of knows how much there is."""
-    began = time.monotonic()
-    first: int | None = None  # bytes that were there already, which say nothing about the speed
-
-    def progress(documents: int, text_bytes: int) -> None:
-        nonlocal first
-        first = text_bytes if first is None else first
-        speed = (text_bytes - first) / max(time.monotonic() - began, 1e-3)
-        tell(
-            documents=documents,
-            bytes=text_bytes,
-            of_bytes=of_bytes,
-            megabytes_a_second=round(speed / 1e6, 3),
-            seconds_left=round((of_bytes - text_bytes) / speed) if of_bytes is not None and speed else None,
-        )
-
-    return progress

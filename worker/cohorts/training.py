@@ -8,13 +8,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 from typing import Protocol as TypingProtocol
 
 import torch
 
 from proxy.data.plans import SamplingPlan
-from proxy.errors import ForetasteError
+from proxy.errors import ForetasteError, SharedStoreError
 from proxy.fingerprints import fingerprint
 from proxy.lm.checkpoints import save_checkpoint
 from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, StoppedError, train_cohort
@@ -36,6 +38,8 @@ from worker.cohorts.messages import (
     SourceUse,
     SuiteSpec,
 )
+from worker.cohorts.reading import nobody_asks
+from worker.sharing import share_file
 
 __all__ = ["Orders", "StoppedError", "scoring_sets", "train_runs"]
 
@@ -76,6 +80,13 @@ class Reporter:
         """Says which runs train now."""
         self.say(RunsTraining(runs=tuple(run_ids)))
 
+    def preparing(self, run_id: str, steps: int, **reading: Any) -> None:
+        """Says how far the reading of a corpus is that the run needs."""
+        now = time.monotonic()
+        if now - self._said_at.get(run_id, 0.0) >= SAY_SECONDS:
+            self._said_at[run_id] = now
+            self.say(RunProgress(run=run_id, phase="preparing", steps=steps, **reading))
+
     def has_resumed(self, run_id: str, step: int) -> None:
         """The run goes on from the state of an earlier attempt."""
         self._resumed[run_id] = step
@@ -99,16 +110,25 @@ def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) ->
     """One message for each run of the specification, as they end. StoppedError where it is stopped before."""
     for run in spec.runs:
         say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
-    materials = Materials(spec)
+    try:
+        materials = Materials(spec)
+    except SharedStoreError as error:
+        for run in spec.runs:
+            yield RunEnded(run=run.id, state="failed", error=str(error), is_retryable=error.is_retryable)
+        return
+    reporter = Reporter(say=say, has_cancelled=orders.has_cancelled)
     ready: dict[str, tuple[RunSpec, SamplingPlan]] = {}
     for run in spec.runs:
+        materials.tell = partial(reporter.preparing, run.id, spec.protocol.steps)
         problem = _prepare(run, spec, materials, ready)
         if problem is not None:
             yield problem
+        else:
+            say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))  # nothing is read any more
+    materials.tell = nobody_asks
     environment = describe_environment(spec, spec.protocol)
     members = [_member(run, plan) for run, plan in ready.values()]
     sets = scoring_sets(spec.suites, {id_ for run, _ in ready.values() for id_ in run.suites}, materials)
-    reporter = Reporter(say=say, has_cancelled=orders.has_cancelled)
     saving = Saving(
         seconds=spec.checkpoint_seconds,
         safes={run.id: _safe(run, plan, spec) for run, plan in ready.values()} if spec.checkpoint_seconds else {},
@@ -129,7 +149,10 @@ def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) ->
         spec.stacked_runs,
     ):
         run, plan = ready[outcome.run_id]
-        yield _ended(run, plan, outcome, spec, materials, environment)
+        try:
+            yield _ended(run, plan, outcome, spec, materials, environment)
+        except SharedStoreError as error:  # its last state is kept: the next attempt has little left to do
+            yield RunEnded(run=run.id, state="failed", error=str(error), is_retryable=error.is_retryable)
 
 
 def scoring_sets(suites: Sequence[SuiteSpec], needed: set[str], materials: Materials) -> dict[str, ScoringSet]:
@@ -174,7 +197,7 @@ def _prepare(
                 materials.held_out(part, suite.corpora[part.corpus])
         ready[run.id] = (run, materials.plan(run))
     except ForetasteError as error:
-        return RunEnded(run=run.id, state="failed", error=str(error))
+        return RunEnded(run=run.id, state="failed", error=str(error), is_retryable=error.is_retryable)
     except (OSError, MemoryError) as error:
         traceback.print_exc()
         return RunEnded(run=run.id, state="failed", error=f"{type(error).__name__}: {error}", is_retryable=True)
@@ -223,6 +246,7 @@ def _ended(
         assert outcome.weights is not None
         path = new_checkpoint_path(spec, run.id)
         save_checkpoint(path, outcome.weights)
+        share_file(spec, path)
         checkpoint = relative_path(spec, path)
     return RunEnded(run=run.id, state=outcome.state, error=outcome.error, result=result, checkpoint=checkpoint)
 

@@ -73,8 +73,7 @@ class CohortWork:
             return
         with session_scope(self._sessions) as session:
             for run_id, line in sorted(self._progress.items()):
-                shown = line.model_dump(mode="json", exclude={"kind", "run"})
-                leases.record_progress(session, Run, self._claims[run_id], shown)
+                leases.record_progress(session, Run, self._claims[run_id], line.shown())
         self._progress.clear()
 
     def beat(self) -> frozenset[str]:

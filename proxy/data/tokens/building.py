@@ -15,15 +15,17 @@ from pathlib import Path
 
 from proxy.data.corpora import CorpusLocation
 from proxy.data.documents import Progress, scan_corpus
+from proxy.data.shared import SharedStore
 from proxy.data.tokenizers import Tokenizer
+from proxy.data.tokens.copies import open_copies, own_documents, share_rows
 from proxy.data.tokens.index import write_index
-from proxy.data.tokens.making import NUMERICS, Making, fingerprint_of, make_span
+from proxy.data.tokens.making import Making, fingerprint_of, make_span, spans_of
 from proxy.data.tokens.manifest import MANIFEST, Manifest, index_identity
 from proxy.data.tokens.pool import make_spans
 from proxy.data.tokens.shards import Shard, finished_shards
-from proxy.data.tokens.spans import SHARD_BYTES, Span, plan_spans
+from proxy.data.tokens.spans import SHARD_BYTES, Span
 from proxy.data.tokens.store import TokenStore, open_tokens, verify_tokens
-from proxy.errors import CorpusChangedError, ForetasteError
+from proxy.errors import CorpusChangedError, ForetasteError, SharedStoreError
 
 VERIFIED_BYTES = 1 << 30  # a store up to this size is checked against its checksums once a process, in about a second
 STALE_SECONDS = 86_400.0  # a partial file so old is nobody's work
@@ -40,22 +42,26 @@ def tokenise_corpus(  # noqa: PLR0913 - what, with what, where to, and how
     processes: int = 1,
     documents: Path | None = None,
     shard_bytes: int = SHARD_BYTES,
+    shared: SharedStore | None = None,
 ) -> TokenStore:
     """Opens or makes the tokens. CorpusChangedError if the files no longer hold what was registered; nothing stays.
 
     `documents` is the folder where registration keeps the table of documents; without it the table is made too, in a
-    pass of its own. `processes` beyond 1 take one core each.
+    pass of its own. `processes` beyond 1 take one core each. What is not here is taken from the store that machines
+    share, and what is made is published there; SharedStoreError if that cannot be used.
     """
     place = folder / corpus_fingerprint / tokenizer.fingerprint
     store = open_tokens(folder, corpus_fingerprint, tokenizer.fingerprint)
     if store is not None and _is_trusted(folder, corpus_fingerprint, tokenizer.fingerprint):
         return store
-    making = Making(location=location, tokenizer=tokenizer, place=place, shard_bytes=shard_bytes)
+    making = Making(location=location, tokenizer=tokenizer, place=place, shard_bytes=shard_bytes, shared=shared)
+    if shared is not None and (found := _open_copies(making, documents)) is not None:
+        return found
     try:
         shards = make_spans(making, spans_of(making), processes, progress)
         return finish_store(making, corpus_fingerprint, folder, shards, documents)
-    except ForetasteError:
-        _remove(place)
+    except ForetasteError as error:
+        discard(making, error)
         raise
 
 
@@ -83,10 +89,12 @@ def finish_store(
             f"{location.uri} no longer holds what was registered: fingerprint {found} instead of "
             f"{corpus_fingerprint}; register it again to get a new revision"
         )
-    if documents is None or not documents.exists():
+    if making.shared is not None:
+        documents = share_rows(making, shards, documents)
+    elif documents is None or not documents.exists():
         documents = _own_table(location, folder / corpus_fingerprint / "documents")
     write_index(place, shards)
-    Manifest(
+    manifest = Manifest(
         corpus=corpus_fingerprint,
         tokenizer=tokenizer.fingerprint,
         vocabulary=tokenizer.vocabulary,
@@ -97,9 +105,14 @@ def finish_store(
         documents_table=os.path.relpath(documents.resolve(), place.resolve()),
         index=index_identity(place),
         shards=tuple(shards),
-    ).save(place)
+    )
+    manifest.save(place)
     _sweep(place)
-    made = open_tokens(folder, corpus_fingerprint, tokenizer.fingerprint)
+    if (shared := making.shared_tokens) is not None:
+        shared.publish(manifest)
+        made = open_copies(shared, documents, making)
+    else:
+        made = open_tokens(folder, corpus_fingerprint, tokenizer.fingerprint)
     assert made is not None
     return made
 
@@ -109,7 +122,7 @@ def join_shards(
 ) -> TokenStore:
     """`finish_store` for shards that others made, which are made again where they are there no more. CorpusChangedError
     leaves nothing."""
-    if not all(shard.has_sizes(making.place) for shard in shards):
+    if making.shared is None and not all(shard.has_sizes(making.place) for shard in shards):
         return tokenise_corpus(
             making.location,
             corpus_fingerprint,
@@ -120,18 +133,9 @@ def join_shards(
         )
     try:
         return finish_store(making, corpus_fingerprint, folder, shards, documents)
-    except ForetasteError:
-        _remove(making.place)
+    except ForetasteError as error:
+        discard(making, error)
         raise
-
-
-def spans_of(making: Making) -> tuple[Span, ...]:
-    """What `tokenise_shard` is to make, span by span."""
-    return plan_spans(making.location, _made_by(making.tokenizer), making.shard_bytes)
-
-
-def _made_by(tokenizer: Tokenizer) -> str:
-    return f"{NUMERICS} {tokenizer.fingerprint} {tokenizer.dtype.__name__}"
 
 
 def missing_spans(making: Making, spans: tuple[Span, ...]) -> list[Span]:
@@ -171,12 +175,27 @@ def _is_intact(folder: Path, corpus_fingerprint: str, tokenizer_fingerprint: str
     return verify_tokens(folder, corpus_fingerprint, tokenizer_fingerprint) == []
 
 
-def _remove(place: Path) -> None:
-    """Everything of a store, and its corpus's folder if nothing else is in it."""
-    shutil.rmtree(place, ignore_errors=True)
-    for parent in (place.parent,):
-        with suppress(OSError):
-            parent.rmdir()
+def discard(making: Making, error: ForetasteError) -> None:
+    """Removes everything of a store that could not be made, and its corpus's folder if nothing else is in it; what may
+    be there again in a minute costs nothing that was made."""
+    if error.is_retryable:
+        return
+    shutil.rmtree(making.place, ignore_errors=True)
+    with suppress(OSError):
+        making.place.parent.rmdir()
+    if isinstance(error, CorpusChangedError) and (shared := making.shared_tokens) is not None:
+        with suppress(SharedStoreError):
+            shared.withdraw(unless_published=True)
+
+
+def _open_copies(making: Making, documents: Path | None) -> TokenStore | None:
+    """What the shared store holds, with the copies that are here; damaged ones of a small store are fetched again."""
+    manifest = Manifest.load(making.place)
+    if manifest is not None and sum(shard.tokens_bytes for shard in manifest.shards) <= VERIFIED_BYTES:
+        manifest.drop_damaged(making.place)
+    shared = making.shared_tokens
+    assert shared is not None
+    return open_copies(shared, documents or own_documents(making.place), making)
 
 
 def _sweep(place: Path) -> None:

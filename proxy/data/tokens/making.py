@@ -17,9 +17,11 @@ import tokenizers
 
 from proxy.data.corpora import CorpusLocation, parse_raw
 from proxy.data.identity import FINGERPRINT_MODULUS, content_digest
+from proxy.data.shared import SharedStore
 from proxy.data.tokenizers import Tokenizer
 from proxy.data.tokens.shards import Shard, ShardWriter, finished_shards, shard_name
-from proxy.data.tokens.spans import SHARD_BYTES, Span, read_span
+from proxy.data.tokens.sharing import SharedTokens
+from proxy.data.tokens.spans import SHARD_BYTES, Span, plan_spans, read_span
 
 BATCH_CHARACTERS = 500_000  # the library holds about 100 bytes a token; the first batch waits to be read
 NUMERICS = f"tokens-v1 tokenizers-{tokenizers.__version__}"  # shards of another way of making are not mixed in
@@ -42,16 +44,43 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
-    """What every span of a corpus is made with."""
+    """What every span of a corpus is made with. With a store that machines share, spans that are there are not made,
+    and those that are made are published there."""
 
     location: CorpusLocation
     tokenizer: Tokenizer
     place: Path
     shard_bytes: int = SHARD_BYTES
+    shared: SharedStore | None = None
+
+    @property
+    def shared_tokens(self) -> SharedTokens | None:
+        """The tokens in the store that machines share."""
+        return None if self.shared is None else SharedTokens(store=self.shared, place=self.place)
+
+
+def spans_of(making: Making) -> tuple[Span, ...]:
+    """What `make_span` is to make, span by span."""
+    tokenizer = making.tokenizer
+    made_by = f"{NUMERICS} {tokenizer.fingerprint} {tokenizer.dtype.__name__}"
+    return plan_spans(making.location, made_by, making.shard_bytes)
 
 
 def make_span(making: Making, span: Span, advance: Advance) -> list[Shard]:
-    """All shards of a span; those that are there and intact are used again, their documents passed over unparsed."""
+    """All shards of a span; those that are there and intact are used again, their documents passed over unparsed. The
+    files of a span that another machine has published are not fetched."""
+    if (shared := making.shared_tokens) is None:
+        return _make_locally(making, span, advance)
+    if published := shared.find_span(span.source):
+        for shard in published:
+            advance(shard.documents, shard.text_bytes)
+        return published
+    made = _make_locally(making, span, advance)
+    shared.publish_span(span.source, made)
+    return made
+
+
+def _make_locally(making: Making, span: Span, advance: Advance) -> list[Shard]:
     done = list(finished_shards(making.place, span.index, span.source))
     for shard in done:
         advance(shard.documents, shard.text_bytes)

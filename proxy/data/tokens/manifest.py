@@ -4,9 +4,11 @@ checksums by `building`, where a store is small, and by `verify_tokens`, on dema
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from proxy.data.arrays import checksum
 from proxy.data.tokens.index import INDEX_FILES
-from proxy.data.tokens.shards import Shard, checksum, write_whole
+from proxy.data.tokens.shards import Shard, write_whole
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -38,20 +40,29 @@ class Manifest:
     def load(cls, place: Path) -> "Manifest | None":
         """None if there is none that this version wrote."""
         try:
-            content = json.loads((place / MANIFEST).read_bytes())
+            return cls.from_json(json.loads((place / MANIFEST).read_bytes()))
+        except (OSError, ValueError):
+            return None
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Manifest | None":
+        """None for what this version did not write."""
+        try:
             if content["version"] != VERSION:
                 return None
             index = {name: (size, digest) for name, (size, digest) in content["index"].items()}
             shards = tuple(Shard(**shard) for shard in content["shards"])
             return cls(**{**content, "index": index, "shards": shards, "lost": tuple(content["lost"])})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
+
+    def has_index(self, place: Path) -> bool:
+        """True if the index is there and as long as it must be."""
+        return all(_size(place / name) == size for name, (size, _) in self.index.items())
 
     def has_sizes(self, place: Path) -> bool:
         """True if all files are there and as long as they must be."""
-        return all(_size(place / name) == size for name, (size, _) in self.index.items()) and all(
-            shard.has_sizes(place) for shard in self.shards
-        )
+        return self.has_index(place) and all(shard.has_sizes(place) for shard in self.shards)
 
     def damage(self, place: Path) -> list[str]:
         """Names of what is missing or does not have its checksum; reads everything."""
@@ -61,6 +72,15 @@ class Manifest:
             if _size(place / name) != size or checksum(place / name) != digest
         ]
         return files + [shard.name for shard in self.shards if not shard.is_intact(place)]
+
+    def drop_damaged(self, place: Path) -> None:
+        """Removes files that do not have their checksums; reads everything that is there."""
+        shards = {f"{shard.name}.tokens": shard.tokens_checksum for shard in self.shards}
+        rows = {f"{shard.name}.npy": shard.index_checksum for shard in self.shards}
+        for name, digest in ({name: digest for name, (_, digest) in self.index.items()} | shards | rows).items():
+            path = place / name
+            if path.exists() and checksum(path) != digest:
+                path.unlink()
 
 
 def index_identity(place: Path) -> dict[str, tuple[int, str]]:

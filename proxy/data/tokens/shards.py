@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from proxy.data.arrays import checksum
 from proxy.data.documents import Int64Array
 from proxy.data.hashing import UInt64Array
 from proxy.data.tokenizers import TokenArray
 
-READ_BYTES = 1 << 20
 INDEX_COLUMNS = 3
 
 
@@ -75,15 +75,6 @@ class Shard:
 def shard_name(span: int, number: int) -> str:
     """The files' common name."""
     return f"shard-{span:05d}-{number:02d}"
-
-
-def checksum(path: Path) -> str:
-    """BLAKE2b, 128 bits, of a file; about a gigabyte a second."""
-    hasher = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(READ_BYTES):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def finished_shards(folder: Path, span: int, source: str) -> Iterator[Shard]:

@@ -4,7 +4,7 @@ Ten million documents cost nothing until they are looked at: both arrays of the 
 belongs to a document. A shard is opened by the first row that lies in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,7 +26,8 @@ OpenShard = Callable[[int], TokenArray]
 class TokenStore:
     """`token_counts` and `starts`, int64[D], in key order: document i is tokens [starts[i], starts[i] + counts[i]) of
     the shards laid end to end, without an end of text. Shard s begins at `bases[s]`, int64[S + 1]. `lost` says what
-    the tokens' source does not allow (imported tokens)."""
+    the tokens' source does not allow (imported tokens). `fetch_shards` copies shards that lie on no disk of this
+    machine yet; None where all do."""
 
     token_counts: Int64Array
     starts: Int64Array
@@ -35,6 +36,7 @@ class TokenStore:
     open_shard: OpenShard
     load_table: Callable[[], DocumentTable]
     lost: tuple[str, ...] = ()
+    fetch_shards: Callable[[Iterable[int]], None] | None = None
 
     def __len__(self) -> int:
         return len(self.token_counts)
@@ -43,6 +45,14 @@ class TokenStore:
     def documents(self) -> DocumentTable:
         """The table of documents, row for row; read when it is first asked for."""
         return self.load_table()
+
+    def fetch(self, rows: Int64Array) -> None:
+        """Copies the shards of these rows to this machine where they are not: what is far away or damaged is known
+        before it is waited for. SharedStoreError or TokensDamagedError if it cannot."""
+        if self.fetch_shards is not None:
+            held = rows[self.token_counts[rows] > 0]
+            shards = np.searchsorted(self.bases, self.starts[held], side="right") - 1
+            self.fetch_shards(np.unique(shards).tolist())
 
     def row(self, index: int) -> TokenArray:
         """The tokens of one document, a view of its shard."""
@@ -99,16 +109,32 @@ def open_tokens(folder: Path, corpus_fingerprint: str, tokenizer_fingerprint: st
     manifest = Manifest.load(place)
     if manifest is None or not manifest.has_sizes(place) or not (place / manifest.documents_table).exists():
         return None
+    return store_of(
+        place,
+        manifest,
+        _shard_opener(place, manifest),
+        lambda: DocumentTable.load(place / manifest.documents_table),
+    )
+
+
+def store_of(
+    place: Path,
+    manifest: Manifest,
+    open_shard: OpenShard,
+    load_table: Callable[[], DocumentTable],
+    fetch_shards: Callable[[Iterable[int]], None] | None = None,
+) -> TokenStore:
+    """The store that a manifest describes; its index lies in `place`."""
     starts, lengths = load_index(place)
-    bases = np.cumsum([0, *(shard.tokens for shard in manifest.shards)], dtype=np.int64)
     return TokenStore(
         token_counts=lengths,
         starts=starts,
-        bases=bases,
+        bases=np.cumsum([0, *(shard.tokens for shard in manifest.shards)], dtype=np.int64),
         dtype=np.dtype(np.uint16) if manifest.dtype == "uint16" else np.dtype(np.uint32),
-        open_shard=_shard_opener(place, manifest),
-        load_table=lambda: DocumentTable.load(place / manifest.documents_table),
+        open_shard=open_shard,
+        load_table=load_table,
         lost=manifest.lost,
+        fetch_shards=fetch_shards,
     )
 
 

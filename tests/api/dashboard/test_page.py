@@ -254,6 +254,22 @@ def test_runs_in_progress_have_bars_and_failures_their_reason(client: Any, ranke
     assert 'data-busy="yes"' in page
 
 
+def test_what_is_read_for_a_run_is_shown_before_its_steps(client: Any, ranked: list[Protocol], seed: Seed) -> None:
+    reading = {"activity": "computing columns", "documents": 12000, "bytes": 30, "of_bytes": 90}
+    reading |= {"megabytes_a_second": 10.0, "seconds_left": 6, "steps": 400, "step": 0}
+
+    def add(session: Session) -> None:
+        protocol, recipe = session.get_one(Protocol, "pro_demo-reduced"), session.get_one(Recipe, "rec_balanced")
+        for progress in (reading, reading | {"activity": "tokenising", "of_bytes": None, "seconds_left": None}):
+            samples.add_run(session, recipe, protocol, State.RUNNING, started_at=samples.NOW, progress=progress)
+
+    seed(add)
+    page = client.get("/").text
+    assert '<progress max="90" value="30" aria-label="computing columns for balanced' in page
+    assert "computing columns · 12,000 documents · 10.0 MB/s · 6 s left" in page
+    assert "tokenising · 12,000 documents · 10.0 MB/s</span>" in page
+
+
 def test_only_so_many_runs_are_listed(client: Any, ranked: list[Protocol], seed: Seed) -> None:
     def add(session: Session) -> None:
         protocol, recipe = session.get_one(Protocol, "pro_demo-reduced"), session.get_one(Recipe, "rec_balanced")

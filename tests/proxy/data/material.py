@@ -3,18 +3,21 @@
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow
 import zstandard
+from fsspec.core import url_to_fs
 from hypothesis import settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from proxy.data.corpora import Document
 from proxy.data.documents import TableBuilder
+from proxy.data.shared import SharedStore, StoredFile
 from proxy.data.tokens import TokenStore
 from proxy.data.validation import ValidationTokens
 
@@ -95,3 +98,35 @@ def held_out(documents: Sequence[Sequence[int]]) -> ValidationTokens:
         clusters=np.arange(len(documents), dtype=np.int64),
         keys=table.key[rows],
     )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of a shared store, as an operator finds it there."""
+
+    store: Any
+    place: str
+
+    def read(self) -> bytes:
+        return bytes(self.store.cat_file(self.place))
+
+    def hurt(self, how: str) -> None:
+        """flip: one byte; truncate: its last byte is missing; remove."""
+        content = bytearray(self.read())
+        content[len(content) // 2] ^= 1
+        if how == "remove":
+            self.store.rm_file(self.place)
+        else:
+            self.store.pipe_file(self.place, bytes(content) if how == "flip" else self.read()[:-1])
+
+
+def stored(shared: SharedStore, folder: str, file: StoredFile | str) -> Stored:
+    """The file of a folder of the store."""
+    store, root = url_to_fs(shared.url)
+    return Stored(store, f"{root}/{folder}/{file if isinstance(file, str) else file.key}")
+
+
+def listed(shared: SharedStore) -> list[str]:
+    """All files of the store."""
+    store, root = url_to_fs(shared.url)
+    return sorted(name.removeprefix(f"{root}/") for name in store.find(root))

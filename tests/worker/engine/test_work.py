@@ -63,6 +63,19 @@ def test_progress_is_stored_when_it_is_shown(work: CohortWork, sessions: Session
     work.show_progress()
     shown = rows(sessions)[0].progress
     assert (shown["step"], shown["loss"], shown["phase"]) == (2, 5.0, "training")
+    assert "documents" not in shown
+
+
+def test_what_is_read_for_a_run_is_part_of_its_progress(work: CohortWork, sessions: Sessions) -> None:
+    reading = {"corpus": "web.jsonl", "documents": 7, "bytes": 70, "of_bytes": 700, "megabytes_a_second": 0.5}
+    line = RunProgress(
+        run=ids(sessions)[0], phase="preparing", activity="computing columns", seconds_left=2.0, **reading
+    )
+    work.hear(line)
+    work.show_progress()
+    shown = rows(sessions)[0].progress
+    assert reading.items() <= shown.items()
+    assert (shown["activity"], shown["phase"], shown["seconds_left"]) == ("computing columns", "preparing", 2.0)
 
 
 def test_a_run_that_fails_keeps_its_error(work: CohortWork, sessions: Sessions) -> None:
