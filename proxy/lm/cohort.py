@@ -17,7 +17,7 @@ from proxy.lm.checkpoints import checkpoint_steps, join_checkpoints
 from proxy.lm.device import Device, detect
 from proxy.lm.evaluation import ScoringSet
 from proxy.lm.feeds import TokenFeed
-from proxy.lm.groups import Line
+from proxy.lm.groups import WaitingLine
 from proxy.lm.keeping import Keeper
 from proxy.lm.members import CohortEvents, Ending, Member, MemberOutcome, RunInTraining
 from proxy.lm.memory import choose_seats, free_memory, is_out_of_memory
@@ -94,13 +94,13 @@ class _Cohort:
         self.protocol, self.device, self.scoring_sets, self.events = protocol, device, scoring_sets, events
         self.trainer = Trainer(protocol, device, seats)
         self.keeper = Keeper(saving, protocol.steps, self._place)
-        self._line = Line(groups=[])
+        self._line = WaitingLine(groups=[])
         self._seats: dict[int, _Seat] = {}
         self._ended: list[MemberOutcome] = []
 
     def train(self, members: Sequence[Member]) -> Iterator[MemberOutcome]:
         """Until nobody waits any more."""
-        self._line = Line.of(members, self.protocol.steps)
+        self._line = WaitingLine.of(members, self.protocol.steps)
         try:
             while self._fill_seats():
                 yield from self._take_ended()
@@ -193,8 +193,8 @@ class _Cohort:
         self, run: RunInTraining, state: Ending, *, error: str | None = None, failed_step: int | None = None
     ) -> None:
         self._stand_up(run)
-        run.outcome, run.saved = self._outcome(run, state, error=error, failed_step=failed_step), None
-        self._ended.append(run.outcome)
+        self._ended.append(self._outcome(run, state, error=error, failed_step=failed_step))
+        run.let_go(state)
 
     def _stand_up(self, run: RunInTraining) -> None:
         """Leaves its seat, if it has one."""

@@ -31,7 +31,7 @@ class Group:
 
     def next_leg(self, seated: Sequence[RunInTraining]) -> Leg | None:
         """A run that may train and does not yet; None while there is none."""
-        idle = [run for run in self.runs if run.outcome is None and run not in seated]
+        idle = [run for run in self.runs if run.ending is None and run not in seated]
         if self.must_compare():
             unchecked = [run for run in idle if run.log.steps_done < self.check or run.saved is None]
             return (unchecked[0], self.check) if unchecked else None
@@ -46,19 +46,19 @@ class Group:
         if not self.must_compare() or self.next_leg(seated) or any(run in seated for run in self.runs):
             return []
         self.has_compared = True
-        losses = {run.member.run_id: run.log.smoothed_loss(self.check) for run in self.runs if run.outcome is None}
+        losses = {run.member.run_id: run.log.smoothed_loss(self.check) for run in self.runs if run.ending is None}
         best = min(losses.values(), default=0.0)
-        return [run for run in self.runs if run.outcome is None and losses[run.member.run_id] > best + HOPELESS_NATS]
+        return [run for run in self.runs if run.ending is None and losses[run.member.run_id] > best + HOPELESS_NATS]
 
 
 @dataclass(kw_only=True)
-class Line:
+class WaitingLine:
     """All groups of a cohort, in the order of their first member."""
 
     groups: list[Group]
 
     @classmethod
-    def of(cls, members: Sequence[Member], steps: int) -> "Line":
+    def of(cls, members: Sequence[Member], steps: int) -> "WaitingLine":
         """Members of one sweep together; everybody else alone."""
         groups: dict[str, list[Member]] = {}
         for member in members:
@@ -84,4 +84,4 @@ class Line:
     def waiting(self, seated: Sequence[RunInTraining]) -> list[RunInTraining]:
         """Runs that have begun, and wait for a seat."""
         runs = [run for group in self.groups for run in group.runs]
-        return [run for run in runs if run.outcome is None and run.saved is not None and run not in seated]
+        return [run for run in runs if run.ending is None and run.saved is not None and run not in seated]

@@ -84,7 +84,7 @@ class RunInTraining:
     saved: TrainingState | None = None
     scored: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
     checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    outcome: MemberOutcome | None = None
+    ending: Ending | None = None
     notes: list[str] = field(default_factory=list)
     resumed_from: tuple[int, ...] = ()
     kept_step: int = 0
@@ -101,6 +101,11 @@ class RunInTraining:
         self.log.rewind(step)
         self.scored = {at: nats for at, nats in self.scored.items() if at <= step}
         self.checkpoints = {at: weights for at, weights in self.checkpoints.items() if at <= step}
+
+    def let_go(self, ending: Ending) -> None:
+        """It has ended: what was told of it is not kept any longer."""
+        self.ending, self.saved = ending, None
+        self.scored, self.checkpoints = {}, {}
 
     def mean_nats(self) -> dict[str, Float64Array]:
         """Each document's mean over the checkpoints."""

@@ -1,5 +1,7 @@
 """How runs end when something is odd: early checkpoints, broken gradients, cancelled before the first step."""
 
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -138,6 +140,19 @@ def test_large_vocabularies_are_scored_in_smaller_batches() -> None:
     large = Architecture(layers=1, width=64, heads=1, hidden=64, context_tokens=4096, vocabulary=50_000)
     assert rows_a_batch(large, cpu) == 1
     assert rows_a_batch(large, cpu) * large.context_tokens * large.vocabulary * 4 < 1e9
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_was_told_of_a_run_is_not_kept(at_once: int) -> None:
+    asked, kept = protocol(10), []
+    members = [member(asked, name) for name in "abcd"]
+    sets = {"held-out": scoring_set()}
+    for outcome in train_cohort(asked, members, sets, Events(), threads=1, want_compile=False, at_once=at_once):
+        assert outcome.weights is not None
+        kept.append(weakref.ref(outcome.weights["embedding"]))
+        del outcome
+        gc.collect()
+        assert sum(one() is not None for one in kept) < at_once  # those that ended with it wait to be told
 
 
 def test_streams_are_read_one_run_at_a_time() -> None:
