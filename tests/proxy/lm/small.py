@@ -14,6 +14,7 @@ from proxy.lm.rescoring import rescore_by_step
 from proxy.protocols import Architecture, Protocol, Schedule, Scoring
 
 ARCHITECTURE = Architecture(layers=2, width=32, heads=2, hidden=48, context_tokens=16, vocabulary=300)
+ONE_LAYER = ARCHITECTURE.model_copy(update={"layers": 1})  # half the time to compile
 CPU = Device(device=torch.device("cpu"), compute_dtype=torch.float32, compile=False)
 
 

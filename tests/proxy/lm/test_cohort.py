@@ -14,7 +14,7 @@ from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
 from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Protocol, Scoring
-from tests.proxy.lm.small import CPU, Events, member, protocol, reader, rescore, scoring_set, stream, train
+from tests.proxy.lm.small import CPU, ONE_LAYER, Events, member, protocol, reader, rescore, scoring_set, stream, train
 
 
 def test_a_run_learns_and_records_its_curve() -> None:
@@ -135,7 +135,7 @@ def test_a_stored_checkpoint_scores_as_it_did(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler deprecates in itself is not ours to mend
 def test_new_rates_and_steps_compile_nothing_again() -> None:
-    asked = protocol(6)
+    asked = protocol(6, architecture=ONE_LAYER)
     trainer = Trainer(asked, Device(device=torch.device("cpu"), compute_dtype=torch.float32, compile=True))
     eager = Trainer(asked, CPU)
     losses = []

@@ -18,7 +18,18 @@ from proxy.lm.model import ProxyModel
 from proxy.lm.saving import Safe, Saving, StoppedError
 from proxy.lm.trainer import Lesson, Trainer
 from proxy.protocols import Architecture, Protocol, Schedule, Scoring
-from tests.proxy.lm.small import ARCHITECTURE, CPU, Events, member, protocol, reader, scoring_set, stream, train
+from tests.proxy.lm.small import (
+    ARCHITECTURE,
+    CPU,
+    ONE_LAYER,
+    Events,
+    member,
+    protocol,
+    reader,
+    scoring_set,
+    stream,
+    train,
+)
 
 # What a stacked run may differ from the same run alone: the order of sums, over 40 steps.
 FP32, BF16 = 2e-4, 2e-2
@@ -235,7 +246,7 @@ def test_halving_ends_where_one_row_of_one_run_does_not_fit(monkeypatch: pytest.
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler deprecates in itself is not ours to mend
 def test_a_compiled_stack_is_compiled_once_and_equals_the_eager_one() -> None:
-    asked = protocol(4)
+    asked = protocol(4, architecture=ONE_LAYER)
     compiled = Trainer(asked, Device(device=CPU.device, compute_dtype=torch.float32, compile=True), seats=2)
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
