@@ -9,8 +9,10 @@ from rich.text import Text
 
 from api.dashboard import formats
 from api.dashboard.scales import view_scales
+from proxy.ranking.flip_words import write_rate
 
 Body = Mapping[str, Any]
+MOST_PAIRS = 40  # of a flip certificate that a terminal shows
 
 
 def decision_card(body: Body) -> Table:
@@ -63,6 +65,46 @@ def extrapolation_table(body: Body) -> Table:
             formats.count(entry["single_scale_rank"]),
         )
     return table
+
+
+def flips_table(body: Body) -> Table:
+    """One row a pair, flips first, one column a learning rate: which of the two is better there. Of one pair, its
+    differences. The sentence that sums it up stands below."""
+    protocol, suite = body["protocol"], body["suite"]
+    title = f"Over learning rates: {protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"
+    is_pair = body["pair"] is not None
+    more = len(body["pairs"]) - MOST_PAIRS + body["left_out"]
+    notes = [body["sentence"], f"All claims together at an error rate of {body['error_rate']:g}.", *body["warnings"]]
+    notes += [] if is_pair else ["◀ the first is better, ▶ the second, · neither is resolved, – not measured"]
+    notes += [f"{more} more pairs are not shown (--json)."] if more > 0 else []
+    table = _titled(title, notes)
+    table.min_width = 78  # else two narrow columns would fold the sentence into many lines
+    return _fill_differences(table, body["pairs"][0]) if is_pair else _fill_pairs(table, body)
+
+
+def _fill_differences(table: Table, pair: Body) -> Table:
+    for words in ("Rate", f"{pair['first']} − {pair['second']}", "Interval", "Better"):
+        table.add_column(Text(words), justify="left" if words == "Better" else "right", overflow="fold")
+    for part in pair["by_rate"]:
+        interval = escape(formats.interval(part["low"], part["high"], 4))
+        table.add_row(write_rate(part["rate"]), formats.number(part["difference"], 4), interval, _better(part))
+    return table
+
+
+def _fill_pairs(table: Table, body: Body) -> Table:
+    for words in ("First", "Second", "Verdict"):
+        table.add_column(words, overflow="fold")
+    for rate in body["rates"]:
+        table.add_column(write_rate(rate), justify="center")
+    for pair in body["pairs"][:MOST_PAIRS]:
+        marks = [formats.side(part, pair["first"]) for part in pair["by_rate"]]
+        style = "bold" if pair["verdict"] == "flips" else ""
+        table.add_row(Text(pair["first"]), Text(pair["second"]), pair["verdict"], *marks, style=style)
+    return table
+
+
+def _better(part: Body) -> Text:
+    return Text(part["better"] or ("not measured" if part["difference"] is None else "not resolved"))
 
 
 def _titled(title: str, notes: Sequence[str]) -> Table:

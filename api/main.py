@@ -16,6 +16,7 @@ from api.dashboard.endpoints import router as dashboard
 from api.dependencies import Slots
 from api.evaluations.endpoints import router as evaluations
 from api.extrapolation.endpoints import router as extrapolation
+from api.flips.endpoints import router as flips
 from api.health.endpoints import router as health
 from api.jobs.endpoints import router as jobs
 from api.keys.endpoints import router as keys
@@ -48,6 +49,7 @@ NOUNS = (
     agreement,
     compare,
     extrapolation,
+    flips,
     schedules,
     keys,
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cards import decision_card, extrapolation_table, sensitivity_table
+from api.cards import decision_card, extrapolation_table, flips_table, sensitivity_table
 from api.connection import JsonOption, UrlOption, connect, console, print_json
 from api.offline import as_body, compare_files
 from api.tables import agreement_table, leaderboard_table
@@ -50,6 +50,22 @@ def compare(
     with connect(url, None) as client:
         body = client.get("/v1/compare", **question)
     print_json(body) if as_json else console.print(decision_card(body))
+
+
+def flips(
+    first: Annotated[
+        str | None, typer.Argument(help="Recipe: name, fingerprint or id; without any, all pairs.")
+    ] = None,
+    second: Annotated[str | None, typer.Argument(help="The recipe to compare it with.")] = None,
+    protocol: str | None = None,
+    suite: str | None = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+) -> None:
+    """Show whether an order holds over the learning rates that were tried, or flips between two of them."""
+    with connect(url, None) as client:
+        body = client.get("/v1/flips", protocol=protocol, suite=suite, first=first, second=second)
+    print_json(body) if as_json else console.print(flips_table(body))
 
 
 def sensitivity(
@@ -135,4 +151,4 @@ def agreement(
         console.print(agreement_table([as_body(comparison, proxy, reference)]))
 
 
-QUESTIONS = (leaderboard, compare, sensitivity, extrapolate, agreement)
+QUESTIONS = (leaderboard, compare, flips, sensitivity, extrapolate, agreement)

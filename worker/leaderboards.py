@@ -227,12 +227,22 @@ def _require_same_documents(run_id: str, parts: Mapping[str, SetLosses], first: 
             raise ConflictError(f"run {run_id} was scored on the documents of {name} in another order; score it again")
 
 
-def gather_digest(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> "Digest":
-    """What ranking needs of all recipes' losses. Only those are read that no earlier update has digested."""
+def gather_digest(
+    settings: Settings,
+    protocol: Protocol,
+    suite: Suite,
+    results: Sequence[RecipeResults],
+    *,
+    kept_as: str | None = None,
+) -> "Digest":
+    """What ranking needs of all recipes' losses. Only those are read that no earlier update has digested.
+
+    `kept_as` names the store of digests where the results are not the protocol's own ranking.
+    """
     from proxy.ranking.digests import digest_evidence
     from proxy.ranking.evidence import Digest
 
-    path = digests_path(settings, protocol.id, suite.id)
+    path = digests_path(settings, kept_as or protocol.id, suite.id)
     store = read_digests(path)
     keys = [digest_key(part.scored) for part in results]
     is_new = False

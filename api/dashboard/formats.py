@@ -82,6 +82,13 @@ def rate(value: float | None) -> str:
     return f"{digits.removesuffix('.0')} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
+def side(part: Mapping[str, Any], first: str) -> str:
+    """Which recipe of a pair is better at one rate: a triangle towards it, a dot if neither is resolved."""
+    if part["better"] is None:
+        return MISSING if part["difference"] is None else "·"
+    return "◀" if part["better"] == first else "▶"
+
+
 def reduction(value: float | None) -> str:
     """A reduction as the fraction people say: 1/10; 1 is the standard rate."""
     if value is None or value <= 0:

@@ -29,6 +29,7 @@ from worker.comparisons import Question, compare_recipes
 from worker.external import read_external_agreement
 from worker.extrapolations import Question as ScalesQuestion
 from worker.extrapolations import read_extrapolation
+from worker.flips import has_ladder, read_flips
 from worker.leaderboards import read_leaderboard
 from worker.protocols import find_protocol
 from worker.sensitivities import read_sensitivity
@@ -36,6 +37,7 @@ from worker.settings import Settings
 from worker.suites import find_suite
 
 Body = Mapping[str, Any]
+QUICK_RECIPES = 200  # more, and a flip certificate takes too long for a page that nobody asked it of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,9 @@ class Page:
     card: Body | None = None
     question_problem: str = ""
     weights: Body | None = None
+    flips: Body | None = None
+    pair_flips: Body | None = None
+    offers_flips: bool = False
     scales: Scales | None = None
     step: NextStep | None = None
     problem: str = ""
@@ -77,7 +82,26 @@ def read_page(session: Session, settings: Settings, selection: Selection, base_u
         return replace(page, problem=str(error), protocol=protocol, suite=suite)
     except NotFoundError:
         return _without_ranking(session, page)
-    return _with_questions(session, settings, _with_ranking(session, page, body))
+    return _with_questions(session, settings, _with_flips(session, settings, _with_ranking(session, page, body)))
+
+
+def _with_flips(session: Session, settings: Settings, page: Page) -> Page:
+    """The certificates of the ranking and of the two chosen recipes, where other learning rates were tried."""
+    assert page.body is not None
+    if not has_ladder(session, page.body["protocol"]["id"], page.body["suite"]["id"]):
+        return page
+    selection = page.selection
+    is_quick = len(page.body["entries"]) <= QUICK_RECIPES
+    page = replace(page, offers_flips=not is_quick)
+    try:
+        if is_quick or selection.flips:
+            page = replace(page, flips=read_flips(session, settings, page.protocol, page.suite))
+        if selection.is_pair:
+            pair = (selection.a, selection.b)
+            page = replace(page, pair_flips=read_flips(session, settings, page.protocol, page.suite, *pair))
+    except (InvalidInputError, ConflictError, NotFoundError):
+        return page  # nobody asked: other rates have no sound runs yet, or the pair is told of where it is compared
+    return page
 
 
 def _with_questions(session: Session, settings: Settings, page: Page) -> Page:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.dashboard import formats
 from api.dashboard.pages import Page, versioned
+from proxy.ranking.flip_words import write_rate
 
 STATIC = Path(__file__).parent / "static"  # served at /static
 
@@ -21,8 +22,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("count", "duration", "interval", "moment", "number", "probability", "rate", "reduction", "standing"):
+    for name in (
+        "count",
+        "duration",
+        "interval",
+        "moment",
+        "number",
+        "probability",
+        "rate",
+        "reduction",
+        "side",
+        "standing",
+    ):
         environment.filters[name] = getattr(formats, name)
+    environment.filters["short_rate"] = write_rate
     environment.globals.update(static_url=static_url, versioned=versioned)
     return environment
 

@@ -1,6 +1,6 @@
 """What is shown is in the address: protocol, suite, reference set, order, words to find, axes of the scatter, the two
-recipes `a` and `b` that are compared, whether the suite's `weights` are varied, and whether `scales` are compared, with
-the `parameters` and `tokens` of the target."""
+recipes `a` and `b` that are compared, whether the suite's `weights` are varied, whether `flips` over learning rates are
+looked for in a long ranking, and whether `scales` are compared, with the `parameters` and `tokens` of the target."""
 
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ class Selection:
     a: str = ""
     b: str = ""
     weights: str = ""
+    flips: str = ""
     scales: str = ""
     parameters: str = ""
     tokens: str = ""

@@ -108,14 +108,23 @@ def resolve_pairs(
     difference_RR: Float64Array, noise: NoiseModel, documents: Documents, level: float
 ) -> BoolArray | None:
     """Pairs whose row recipe is better, by all pairs' simultaneous test. None where noise is unknown."""
+    half_RR = simultaneous_half_widths(noise, documents, level, len(difference_RR))
+    return None if half_RR is None else difference_RR < -half_RR
+
+
+def simultaneous_half_widths(
+    noise: NoiseModel, documents: Documents, level: float, recipes: int
+) -> Float64Array | None:
+    """Half of each pair's interval; those of all pairs of any `recipes` recipes hold together at `level`. With 2 it is
+    Student's, for one pair named before looking. None where noise is unknown."""
     spread = spread_of_differences(noise, documents)
     if spread is None:
         return None
-    recipes = len(difference_RR)
     if recipes == 1:
-        return np.zeros((1, 1), dtype=np.bool_)
+        return np.zeros(spread.standard_error.shape)
     critical_RR = critical_ranges(level, recipes, spread.degrees) / math.sqrt(2)
-    return difference_RR < -critical_RR * spread.standard_error
+    half_RR: Float64Array = critical_RR * spread.standard_error
+    return half_RR
 
 
 def critical_ranges(level: float, recipes: int, degrees: Float64Array) -> Float64Array:

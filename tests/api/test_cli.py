@@ -98,6 +98,7 @@ def test_results_are_shown_and_compared(run: Run, tmp_path: Path) -> None:
     assert "only-web" not in good(run("reference", "add", spec(tmp_path / "ref.json", REFERENCE)))
     assert good(run("agreement", "--reference-set", "big"))
     assert json.loads(good(run("agreement", "--json")))["n"] == 2
+    assert "but for the learning rate" in str(run("flips", "even", "only-web").exception)
 
 
 def test_a_table_of_results_is_imported_and_its_faults_are_shown(run: Run, tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ def test_durations_are_rounded_to_what_matters(seconds: float | None, text: str)
     assert formats.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("better", "difference", "mark"), [("x", -0.1, "◀"), ("y", 0.1, "▶"), (None, 0.1, "·"), (None, None, "–")]
+)
+def test_a_mark_points_at_the_better_of_two(better: str | None, difference: float | None, mark: str) -> None:
+    assert formats.side({"better": better, "difference": difference}, "x") == mark
+
+
 def test_times_are_in_utc() -> None:
     assert formats.moment("2026-03-01T12:01:59+00:00") == "1 March 2026, 12:01 UTC"
     assert formats.moment(datetime(2026, 3, 1, 12, 1, tzinfo=UTC)) == "1 March 2026, 12:01 UTC"
