@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from proxy.lm.embedding import embed
+from proxy.lm.losses import mean_nats, row_nats
 from proxy.protocols import Architecture
 
 ROPE_BASE = 10_000.0
@@ -164,7 +166,7 @@ class ProxyModel(nn.Module):
         return normalise(x_BTW, self.final_norm)
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
-        x_BTW = F.embedding(tokens_BT, self.embedding)
+        x_BTW = embed(tokens_BT, self.embedding)
         if self.is_gpt2:
             return x_BTW + self.positions[: tokens_BT.shape[1]]
         # The embedding is small because it is the output layer too; at its own size the layers' sums would drown it.
@@ -178,20 +180,14 @@ class ProxyModel(nn.Module):
     def loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean nats a token; the output layer's product in the compute type, the softmax in fp32.
 
-        The z-loss (Chowdhery et al. 2022) is in the gradient alone: curves of runs with and without it compare."""
-        logits_BTV = linear(self.hidden(inputs_BT), self.output_layer)
-        logits = logits_BTV.flatten(0, 1).float()
-        nats = F.cross_entropy(logits, targets_BT.flatten())
-        if not self.z_loss:
-            return nats
-        penalty = self.z_loss * logits.logsumexp(dim=-1).square().mean()
-        return nats + (penalty - penalty.detach())
+        The z-loss is in the gradient alone: curves of runs with and without it compare."""
+        hidden_NW = self.hidden(inputs_BT).flatten(0, 1)
+        return mean_nats(hidden_NW, self.output_layer, targets_BT.flatten(), self.z_loss)
 
     def window_nats(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """Summed nats of each row's scored targets (−1 is not scored), fp32 logits, [B]."""
-        logits_BTV = self(inputs_BT)
-        nats = F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=-1, reduction="none")
-        return nats.view(targets_BT.shape).sum(dim=1)
+        nats_N = row_nats(self.hidden(inputs_BT).flatten(0, 1), self.output_layer, targets_BT.flatten())
+        return nats_N.view(targets_BT.shape).sum(dim=1)
 
 
 def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
@@ -201,8 +197,9 @@ def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, is_causal=True)
     T, C = q_BHTC.shape[-2:]
     scores_BHTT = (q_BHTC @ k_BHTC.transpose(-2, -1)).float() * C**-0.5
-    is_future_TT = torch.ones(T, T, dtype=torch.bool, device=q_BHTC.device).triu(1)
-    weights_BHTT: Tensor = scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype)
+    # Added and not filled in: to the bit the same, and the backward pass reads no mask. Measured: 5 % of a 1M step.
+    future_TT = torch.full((T, T), float("-inf"), device=q_BHTC.device).triu(1)
+    weights_BHTT: Tensor = (scores_BHTT + future_TT).softmax(dim=-1).to(v_BHTC.dtype)
     return weights_BHTT @ v_BHTC
 
 

@@ -16,11 +16,16 @@ from tests.benchmarks.training.shapes import BATCH_TOKENS, SHAPES, Shape
 ROUNDS = 3
 STEPS = {"1M": 60, "4M": 25}
 MUST = {"nanogpt": 3.0, "nanogpt-bf16": 1.7}
+IN_EVERY_ROUND = {"ours", "products", *MUST}  # the others are for information: one process each
 WORDS = {
     "nanogpt": "nanoGPT, compiled, fp32",
     "nanogpt-bf16": "nanoGPT, compiled, bf16 autocast",
-    "transformers": "transformers' Llama, compiled, fp32",
-    "transformers-bf16": "transformers' Llama, compiled, bf16 autocast",
+    "nanogpt-eager": "nanoGPT, eager, fp32",
+    "nanogpt-eager-bf16": "nanoGPT, eager, bf16 autocast",
+    "transformers": "transformers' Llama in a plain loop, compiled, fp32",
+    "transformers-bf16": "transformers' Llama in a plain loop, compiled, bf16 autocast",
+    "trainer": "transformers' Trainer, compiled, fp32",
+    "trainer-bf16": "transformers' Trainer, compiled, bf16",
 }
 
 
@@ -29,9 +34,11 @@ def found_peers(peers: Path | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in ("nanoGPT", "nanogpt"):
         if peers is not None and (peers / name / "model.py").exists():
-            found |= {"nanogpt": [str(peers / name)], "nanogpt-bf16": [str(peers / name)]}
+            found |= {loop: [str(peers / name)] for loop in WORDS if loop.startswith("nanogpt")}
     if find_spec("transformers") is not None:
         found |= {"transformers": [], "transformers-bf16": []}
+        if find_spec("accelerate") is not None:
+            found |= {"trainer": [], "trainer-bf16": []}
     return found
 
 
@@ -51,10 +58,12 @@ def run_loop(name: str, shape: Shape, options: list[str], threads: int) -> dict[
 def measure(shape: Shape, peers: Path | None) -> dict[str, dict[str, float]]:
     """By loop: tokens a second (median of its processes' best rounds) and seconds to the first step (median)."""
     threads = len(os.sched_getaffinity(0))
-    loops = {"ours": [], **found_peers(peers)}
+    loops = {"ours": [], "products": [], **found_peers(peers)}
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in loops}
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         for name, options in loops.items():
+            if turn and name not in IN_EVERY_ROUND:
+                continue
             answers[name].append(run_loop(name, shape, options, threads))
     return {
         name: {
@@ -75,6 +84,9 @@ def single_figures(peers: Path | None) -> list[Row]:
         rows.append(for_information(f"{shape.name} ({parameters:,} parameters): ours, tokens/s", ours))
         flops = 6 * parameters * BATCH_TOKENS * (ours / BATCH_TOKENS)
         rows.append(for_information(f"{shape.name}: ours, GFLOP/s of 6 × parameters × tokens", flops / 1e9))
+        bare = found["products"]["speed"]
+        figure = f"{shape.name}: ours ÷ the step's matrix products alone, back to back in bf16"
+        rows.append(for_information(figure, ours / bare))
         for name, words in WORDS.items():
             if name not in found:
                 continue
