@@ -92,7 +92,7 @@ class TokensEndedError(ForetasteError):
     title = "Training tokens ended"
 
     def __init__(self, step: int, missing: int) -> None:
-        self.step = step
+        self.step, self.missing = step, missing
         super().__init__(f"the training stream ended at step {step}: {missing:,} tokens are missing")
 
 

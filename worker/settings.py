@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from proxy.data.files import ANY_LOCAL_PATH, is_url
@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     cohort_runs: int = Field(default=64, ge=1, description="most runs one child process trains")
     stacked_runs: int = Field(
         default=0, ge=0, description="most runs one child computes at once; 0: what fits a GPU, one on a CPU"
+    )
+    ranks: int = Field(
+        default=1,
+        ge=1,
+        description="processes that train each run together, with CUDA a GPU each; more than one: one lane",
     )
     lease_seconds: float = Field(default=60.0, gt=0, description="a worker silent for so long has lost its runs")
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often a lease is extended")
@@ -98,6 +103,12 @@ class Settings(BaseSettings):
         named = [str(part).strip() for part in parts]
         return tuple(name if is_url(name) else str(Path(name).absolute()) for name in named if name)
 
+    @model_validator(mode="after")
+    def _ranks_are_one_lane(self) -> "Settings":
+        if self.ranks > 1 and self.lanes > 1:
+            raise ValueError(f"lanes is {self.lanes} and ranks is {self.ranks}: a worker with ranks has one lane")
+        return self
+
     @field_serializer("corpus_roots", when_used="json")
     def _joined_roots(self, roots: tuple[str, ...]) -> str:
         """As a variable says it: a service passes its settings to the processes it starts."""
@@ -128,13 +139,18 @@ class Settings(BaseSettings):
 
     @property
     def resolved_lanes(self) -> int:
-        """Child processes that train at once. A GPU is one lane; on a CPU a small model is trained on one core."""
-        return self.lanes or (1 if "cuda" in self.device_classes else self.owned_threads)
+        """Children that train at once. A GPU is one lane, and so are ranks; on a CPU a small model is trained on one
+        core."""
+        return self.lanes or (1 if self.ranks > 1 or "cuda" in self.device_classes else self.owned_threads)
 
     @property
     def lane_threads(self) -> int:
         """Cores of one lane."""
         return max(1, self.owned_threads // self.resolved_lanes)
+
+    def threads_a_rank(self, ranks: int) -> int:
+        """Cores of each of so many processes of one lane."""
+        return max(1, self.lane_threads // ranks)
 
 
 @lru_cache(maxsize=1)

@@ -3,18 +3,22 @@
 Where stacking pays they train at once (proxy.lm.stacks), else one after the other; the order is proxy.lm.groups'. A
 member that diverges, is cancelled or given up ends alone, and the next one takes its seat. The states of the runs that
 have begun are kept by the clock (proxy.lm.saving), and a run whose state is found goes on from it.
+
+Where several processes train together (proxy.lm.ranks) each goes through all of this, one run after the other, and
+takes the first one's word for what is cancelled, due and stopping. What one of them cannot do, none does.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
 from proxy.lm.averaging import WeightAverage
 from proxy.lm.checkpoints import checkpoint_steps, join_checkpoints
-from proxy.lm.device import Device, detect
+from proxy.lm.device import detect
 from proxy.lm.evaluation import ScoringSet
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.groups import WaitingLine
@@ -22,6 +26,7 @@ from proxy.lm.keeping import Keeper
 from proxy.lm.members import CohortEvents, Ending, Member, MemberOutcome, RunInTraining
 from proxy.lm.memory import choose_seats, free_memory, is_out_of_memory
 from proxy.lm.optimizer import TrainingState
+from proxy.lm.ranks import ALONE, ExhaustedError, Ranks
 from proxy.lm.saving import Saving, StoppedError
 from proxy.lm.trainer import CHECK_EVERY_STEPS, Lesson, Trainer
 from proxy.protocols import Protocol as ProxyProtocol
@@ -48,17 +53,19 @@ def train_cohort(  # noqa: PLR0913 - what is trained, how it is watched, with wh
     saving: Saving = NO_SAVING,
     micro_batches: int = 1,
     at_once: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[MemberOutcome]:
     """Trains every member and yields each outcome as soon as it is known.
 
-    At most `at_once` train at once (0: what pays on the device and fits its memory).
+    At most `at_once` train at once (0: what pays on the device and fits its memory); one where several `ranks` train.
     StoppedError when `saving` says that the process is to end: the states of all runs that have begun are kept then.
     """
     if not members:
         return
     device = detect(protocol.precision, protocol.device_class, threads, want_compile)
-    seats = choose_seats(protocol, device.device, len(members), at_once)
-    cohort = _Cohort(protocol, device, scoring_sets, events, saving, seats)
+    ranks.require_rows(protocol.batch_sequences)
+    seats = choose_seats(protocol, device.device, len(members), at_once if ranks.count == 1 else 1)
+    cohort = _Cohort(Trainer(protocol, device, seats, ranks), scoring_sets, events, saving)
     while cohort.trainer.micro_batches < micro_batches and cohort.trainer.split_batch():
         pass
     yield from cohort.train(members)
@@ -84,16 +91,14 @@ class _Cohort:
 
     def __init__(
         self,
-        protocol: ProxyProtocol,
-        device: Device,
+        trainer: Trainer,
         scoring_sets: Mapping[str, ScoringSet],
         events: CohortEvents,
         saving: Saving,
-        seats: int,
     ) -> None:
-        self.protocol, self.device, self.scoring_sets, self.events = protocol, device, scoring_sets, events
-        self.trainer = Trainer(protocol, device, seats)
-        self.keeper = Keeper(saving, protocol.steps, self._place)
+        self.protocol, self.device, self.ranks = trainer.protocol, trainer.device, trainer.ranks
+        self.trainer, self.scoring_sets, self.events = trainer, scoring_sets, events
+        self.keeper = Keeper(saving, self.protocol.steps, self._place, self.ranks)
         self._line = WaitingLine(groups=[])
         self._seats: dict[int, _Seat] = {}
         self._ended: list[MemberOutcome] = []
@@ -132,7 +137,7 @@ class _Cohort:
 
     def _sit_down(self, number: int, run: RunInTraining, until: int) -> None:
         """The run's vectors into the seat, and its tokens beside it."""
-        if self.events.is_cancelled(run.member.run_id):
+        if self._is_cancelled(run):
             self._end(run, "cancelled")
             return
         first = run.saved_step
@@ -148,7 +153,8 @@ class _Cohort:
         self._within_memory(lambda: self._begin(seat))
 
     def _begin(self, seat: _Seat) -> None:
-        self._enter(seat)
+        self.trainer.warm_up()
+        self.ranks.together(lambda: self._enter(seat))
         seat.speed_from = (self.trainer.step_of(seat.number), time.perf_counter())
         self._reach_stops(seat)
 
@@ -165,28 +171,31 @@ class _Cohort:
             error = seat.lesson.error
             if error is not None:
                 self._end(seat.run, "failed", error=str(error), failed_step=error.step)
-            elif self.events.is_cancelled(seat.run.member.run_id):
+            elif self._is_cancelled(seat.run):
                 self._end(seat.run, "cancelled")
         if self.keeper.is_due():
-            self.keeper.keep(self._states())
+            self.ranks.together(lambda: self.keeper.keep(self._states()))
         for seat in list(self._seats.values()):
             if self.trainer.step_of(seat.number) > seat.speed_from[0]:
                 self._tell(seat)
             self._reach_stops(seat)
+
+    def _is_cancelled(self, run: RunInTraining) -> bool:
+        return self.ranks.first(self.events.is_cancelled(run.member.run_id))
 
     def _reach_stops(self, seat: _Seat) -> None:
         """Takes the checkpoint that is due; at its last stop the run leaves its seat."""
         while seat.stops and self.trainer.step_of(seat.number) == seat.stops[0]:
             stop = seat.stops.pop(0)
             if stop in checkpoint_steps(self.protocol):
-                self._take_checkpoint(seat, stop)
+                self.ranks.together(partial(self._take_checkpoint, seat, stop))
                 seat.speed_from = (stop, time.perf_counter())
         if seat.stops:
             return
         if seat.until == self.protocol.steps:
             self._end(seat.run, "finished")
         else:
-            seat.run.saved = self.trainer.state_of(seat.number).copy()
+            seat.run.saved = self.ranks.together(self.trainer.state_of(seat.number).copy)
             self._stand_up(seat.run)
 
     def _end(
@@ -205,12 +214,13 @@ class _Cohort:
                 del self._seats[number]
 
     def _within_memory(self, work: Callable[[], None]) -> None:
-        """Where memory runs out, the same again with less at once."""
+        """Where memory runs out, the same again with less at once. Where it does on one rank alone, in what the others
+        do not wait for, this process ends, and they with it."""
         problem: str | None = None
         try:
             work()
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or not (self.ranks.count == 1 or isinstance(error, ExhaustedError)):
                 raise
             problem = str(error).partition("\n")[0]
         if problem is not None:  # the error, and all that it refers to, is gone here
@@ -304,8 +314,9 @@ class _Cohort:
         how = "compiled" if device.compile else "eager"
         parts = "" if trainer.micro_batches == 1 else f", batches in {trainer.micro_batches} parts"
         stacked = "" if trainer.seats == 1 else f", {trainer.seats} runs at once"
+        together = "" if self.ranks.count == 1 else f", {self.ranks.count} processes together"
         precision = str(device.compute_dtype).removeprefix("torch.")
-        return f"{kind}, {precision}, {how}, torch {torch.__version__}{parts}{stacked}"
+        return f"{kind}, {precision}, {how}, torch {torch.__version__}{parts}{stacked}{together}"
 
     def _outcome(
         self, run: RunInTraining, state: Ending, *, error: str | None = None, failed_step: int | None = None

@@ -54,11 +54,12 @@ class Saving:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What lay in a safe: the newest usable state, and why others were not used."""
+    """What lay in a safe: the newest usable state, and why others were not used. `name`: of its file."""
 
     run: SavedRun | None
     problems: tuple[str, ...]
     attempt: int
+    name: str = ""
 
 
 class Saver:
@@ -82,22 +83,25 @@ class Saver:
         pause_seconds = took_seconds * (1 / self._saving.most_share - 1)
         self._next = time.monotonic() + max(self._saving.seconds, pause_seconds)
 
-    def find(self, run_id: str) -> Found:
-        """The state of the run that is furthest on. Whichever attempt wrote it, it is the same run."""
+    def find(self, run_id: str, name: str | None = None) -> Found:
+        """The state of the run that is furthest on. Whichever attempt wrote it, it is the same run.
+
+        With a `name`, what that file holds and no other, nothing for an empty one.
+        """
         safe = self._saving.safes.get(run_id)
         if safe is None:
             return Found(run=None, problems=(), attempt=1)
         paths = sorted(safe.folder.glob("*.safetensors"), key=_step_of, reverse=True)
         self._outdated[run_id] = [path for path in safe.folder.glob("*") if _number(path, 0) <= safe.attempt]
         problems = []
-        for path in paths:
+        for path in [path for path in paths if name in (None, path.name)]:
             try:
                 found = read_state(path, safe.identity, self._steps)
             except UnusableStateError as error:
                 problems.append(str(error))
             else:
                 self._saving.has_resumed(run_id, found.state.step)
-                return Found(run=found, problems=tuple(problems), attempt=safe.attempt)
+                return Found(run=found, problems=tuple(problems), attempt=safe.attempt, name=path.name)
         return Found(run=None, problems=tuple(problems), attempt=safe.attempt)
 
     def keep(self, run_id: str, run: SavedRun) -> None:

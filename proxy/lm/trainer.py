@@ -2,6 +2,8 @@
 
 A trainer has seats, each with one run's vectors; a cohort of one has one seat. The runs in the seats take each step
 together, and each at a step of its own: a seat that is given up is taken by the next run while the others go on.
+
+Several processes may train one run together (proxy.lm.ranks): each computes its rows, and all take the same steps.
 """
 
 import time
@@ -19,6 +21,7 @@ from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
 from proxy.lm.optimizer import TrainingState, flatten_parameters, make_update, scalars_of
+from proxy.lm.ranks import ALONE, Ranks
 from proxy.lm.schedules import learning_rate
 from proxy.lm.stacks import stacked_loss
 from proxy.protocols import Protocol
@@ -44,8 +47,9 @@ class Lesson:
 class Trainer:
     """Holds the model, the seats' flat vectors and the compiled functions. Not for two threads at once."""
 
-    def __init__(self, protocol: Protocol, device: Device, seats: int = 1) -> None:
-        self.protocol, self.device, self.seats = protocol, device, seats
+    def __init__(self, protocol: Protocol, device: Device, seats: int = 1, ranks: Ranks = ALONE) -> None:
+        assert seats == 1 or ranks.count == 1
+        self.protocol, self.device, self.seats, self.ranks = protocol, device, seats, ranks
         self.model = ProxyModel(
             protocol.architecture,
             device.compute_dtype,
@@ -93,7 +97,7 @@ class Trainer:
 
     def start(self, seat: int, seed: int) -> None:
         """Fresh weights from the seed, empty moments."""
-        self._warm_up()
+        self.warm_up()
         self.model.draw_weights(torch.Generator().manual_seed(seed))
         self._take_from_model(seat)
         self._mean_EP[seat].zero_()
@@ -103,7 +107,7 @@ class Trainer:
 
     def restore(self, seat: int, state: TrainingState) -> None:
         """Goes on from a state that was copied before."""
-        self._warm_up()
+        self.warm_up()
         self.state_of(seat).load(state)
         self._steps[seat] = state.step
         self._gradients_EP.zero_()
@@ -113,12 +117,13 @@ class Trainer:
 
         The gradient is the same sum in another order: equal within rounding.
         """
-        if self.micro_batches >= self.protocol.batch_sequences:
+        most_rows = -(-self.protocol.batch_sequences // self.ranks.count)
+        if self.micro_batches >= most_rows:
             return False
-        self.micro_batches = min(2 * self.micro_batches, self.protocol.batch_sequences)
+        self.micro_batches = min(2 * self.micro_batches, most_rows)
         return True
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
         """The first call compiles, so that no run's seconds contain it. It moves no weight: all rates are 0."""
         if self.device.compile and not self._is_warm:
             self._step([self._idle_N] * self.seats, [0.0] * self.seats)
@@ -132,12 +137,15 @@ class Trainer:
         started_at, rows = time.perf_counter(), list[Figures]()
         while len(rows) < most_steps and not (rows and must_pause()):
             tokens = self._tokens(lessons)
-            if tokens is None:
+            if self.ranks.any(tokens is None) or tokens is None:
                 break
             rows.append(self._step(tokens, self._rates(lessons)))
+        self._agree_on_ends(lessons)
         if not rows:
             return
-        figures_ESF = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1).double().cpu().numpy()
+        loss_SE, norm_SE, ratio_SE = (torch.stack(figures) for figures in zip(*rows, strict=True))
+        self.ranks.sum_(loss_SE)
+        figures_ESF = torch.stack([loss_SE.T, norm_SE.T, ratio_SE.T], dim=-1).double().cpu().numpy()
         seconds = (time.perf_counter() - started_at) / len(lessons)  # a run's share of what all of them took
         for lesson in lessons:
             loss_S, norm_S, ratio_S = figures_ESF[lesson.seat].T
@@ -156,6 +164,15 @@ class Trainer:
                 lesson.error = error
         return None if any(lesson.error for lesson in lessons) else tokens
 
+    def _agree_on_ends(self, lessons: Sequence[Lesson]) -> None:
+        """A stream that has ended for one rank has ended for all."""
+        for lesson in lessons:
+            ended = lesson.error if isinstance(lesson.error, TokensEndedError) else None
+            step = self.ranks.most(ended.step if ended else -1)
+            missing = self.ranks.most(ended.missing if ended else 0)
+            if step >= 0 and ended is None:
+                lesson.error = TokensEndedError(step, missing)
+
     def _rates(self, lessons: Sequence[Lesson]) -> list[float]:
         """Each seat's learning rate at its next step, 0 where nobody sits."""
         rates = [0.0] * self.seats
@@ -164,11 +181,11 @@ class Trainer:
         return rates
 
     def _step(self, tokens: Sequence[Tensor], rates: Sequence[float]) -> Figures:
-        """One update of every seat; its figures, still on the device."""
+        """One update of every seat; its figures, still on the device, the loss of this rank's rows alone."""
         shape = (self.seats, self.protocol.batch_sequences, self.protocol.architecture.context_tokens)
         tokens_EN = tokens[0][None] if self.seats == 1 else torch.stack(list(tokens))
         inputs_EBT, targets_EBT = tokens_EN[:, :-1].reshape(shape).long(), tokens_EN[:, 1:].reshape(shape).long()
-        loss_E = self._accumulate(inputs_EBT, targets_EBT)
+        loss_E = self._batch_loss(inputs_EBT, targets_EBT)
         seats = zip(self._steps, rates, strict=True)
         scalars_E3 = torch.stack([scalars_of(self.protocol.optimizer, step, rate) for step, rate in seats])
         scalars_E3 = scalars_E3.to(self.device.device, non_blocking=True)
@@ -177,14 +194,23 @@ class Trainer:
             for vectors in (self._weights_EP, self._gradients_EP, self._mean_EP, self._square_EP, scalars_E3)
         )
         with torch.no_grad():
-            norm, ratio = self._update(weights, gradients, mean, square, self._decay_P, scalars)
+            norm, ratio = self.ranks.together(
+                lambda: self._update(weights, gradients, mean, square, self._decay_P, scalars)
+            )
         self._steps = [step + 1 for step in self._steps]
         return loss_E, norm.clone().view(-1), ratio.clone().view(-1)
 
+    def _batch_loss(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
+        """Adds the batch's gradient, the sum of the ranks' parts of it; this rank's part of each mean loss, [E]."""
+        mine = self.ranks.share(inputs_EBT.shape[1])
+        loss_E = self.ranks.together(lambda: self._accumulate(inputs_EBT[:, mine], targets_EBT[:, mine]))
+        self.ranks.sum_(self._gradients_EP)
+        return loss_E
+
     def _accumulate(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
-        """Adds the batch's gradient, part after part; each member's mean loss, [E]."""
-        batch = inputs_EBT.shape[1]
-        rows = min(-(-batch // self.micro_batches), self.protocol.micro_batch_sequences or batch)
+        """Adds what these rows are of the batch's gradient, part after part; of each member's mean loss, [E]."""
+        batch, given = self.protocol.batch_sequences, inputs_EBT.shape[1]
+        rows = min(-(-given // self.micro_batches), self.protocol.micro_batch_sequences or given)
         losses = []
         parts = zip(torch.split(inputs_EBT, rows, dim=1), torch.split(targets_EBT, rows, dim=1), strict=True)
         for inputs, targets in parts:

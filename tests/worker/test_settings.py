@@ -34,7 +34,14 @@ def test_usual_brokers_are_accepted(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "lanes", "threads"),
-    [({}, 6, 1), ({"lanes": 2}, 2, 3), ({"lanes": 8}, 8, 1), ({"devices": "cuda"}, 1, 6), ({"devices": "cpu"}, 6, 1)],
+    [
+        ({}, 6, 1),
+        ({"lanes": 2}, 2, 3),
+        ({"lanes": 8}, 8, 1),
+        ({"devices": "cuda"}, 1, 6),
+        ({"devices": "cpu"}, 6, 1),
+        ({"ranks": 2}, 1, 6),
+    ],
 )
 def test_lanes_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, object], lanes: int, threads: int
@@ -42,6 +49,14 @@ def test_lanes_share_the_cores(
     monkeypatch.setattr("worker.settings.GPU_FILES", ())
     settings = Settings(_env_file=None, threads=6, **given)  # type: ignore[arg-type]
     assert (settings.resolved_lanes, settings.lane_threads) == (lanes, threads)
+
+
+def test_ranks_share_the_cores_of_the_one_lane() -> None:
+    settings = Settings(_env_file=None, threads=6, ranks=4)
+    assert [settings.threads_a_rank(ranks) for ranks in (1, 2, 4, 8)] == [6, 3, 1, 1]
+    assert Settings(_env_file=None, ranks=4, lanes=1).resolved_lanes == 1
+    with pytest.raises(ValidationError, match="lanes is 2 and ranks is 4"):
+        Settings(_env_file=None, ranks=4, lanes=2)
 
 
 def test_a_gpu_is_seen_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 It exits at once when its standard input closes, because then nobody would hear it. What libraries print goes to
 standard error: standard output carries messages only.
+
+Where torchrun has started several, they train together (proxy.lm.ranks), and the first alone listens and speaks.
 """
 
 import os
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from proxy.errors import ForetasteError
+from worker.cohorts.launching import LaunchedRank, end_with_parent, launched_rank, own_gpu
 from worker.cohorts.messages import (
     CANCEL,
     STOP,
@@ -90,6 +93,10 @@ def mouth() -> Say:
     return say
 
 
+def say_nothing(_: Line) -> None:
+    """What a rank says that is not the first."""
+
+
 def do_job(spec: JobSpec, say: Say) -> JobEnded:
     """Runs the job; its error is part of the answer, with another attempt only if the fault may be the machine's."""
     from worker.cohorts.chores import do
@@ -106,21 +113,43 @@ def do_job(spec: JobSpec, say: Say) -> JobEnded:
         return JobEnded(job=spec.job, error=f"{type(error).__name__}: {error}", is_retryable=True)
 
 
+def train(spec: CohortSpec, launched: LaunchedRank, say: Say, ears: Ears) -> None:
+    """Trains the cohort, with the other ranks if there are any."""
+    if launched.count > 1 and spec.protocol.device_class == "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = own_gpu(launched, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    from proxy.lm.ranks import join, leave
+    from worker.cohorts.training import StoppedError, train_runs
+
+    ranks = join(
+        rank=launched.rank,
+        count=launched.count,
+        meeting_point=launched.meeting_point,
+        device_class=spec.protocol.device_class,
+    )
+    try:
+        for ended in train_runs(spec, say, ears, ranks):
+            say(ended)
+    except StoppedError:
+        leave(ranks)
+        sys.exit(STOPPED)
+    leave(ranks)
+
+
 def main(arguments: list[str]) -> None:
     """Does what the specification file says."""
+    launched = launched_rank(os.environ)
+    if launched.count > 1:
+        end_with_parent()
     say = mouth()
     spec = read_spec(Path(arguments[0]).read_bytes())
     ears = Ears(os.fdopen(os.dup(0), "rb", buffering=0))
-    ears.start()
+    if launched.rank == 0:
+        ears.start()
+    else:
+        say = say_nothing
     signal.signal(signal.SIGTERM, lambda *_: ears.stop())
     if isinstance(spec, CohortSpec):
-        from worker.cohorts.training import StoppedError, train_runs
-
-        try:
-            for ended in train_runs(spec, say, ears):
-                say(ended)
-        except StoppedError:
-            sys.exit(STOPPED)
+        train(spec, launched, say, ears)
     else:
         say(do_job(spec, say))
 

@@ -94,7 +94,8 @@ class CohortSpec(ProtocolSpec):
     """Runs that share everything but recipe, rate and seed. The protocol's own rate is not used.
 
     Their states are kept every `checkpoint_seconds` (0: never). Each batch is computed in `micro_batches` parts. At
-    most `stacked_runs` train at once (0: what pays on the device and fits its memory).
+    most `stacked_runs` train at once (0: what pays on the device and fits its memory). Several `ranks` train them one
+    after the other, each with its rows of every batch and `threads` of its own.
     """
 
     kind: Literal["cohort"] = "cohort"
@@ -103,6 +104,7 @@ class CohortSpec(ProtocolSpec):
     checkpoint_seconds: float = 0.0
     micro_batches: int = 1
     stacked_runs: int = 0
+    ranks: int = 1
 
 
 class RegisterCorpusSpec(ChildSpec):
@@ -244,12 +246,13 @@ class SourceUse(Message):
 
 
 class Environment(Message):
-    """Where a run was computed."""
+    """Where a run was computed, by so many `ranks` with so many `threads` each."""
 
     device: str
     compute_dtype: str
     is_compiled: bool
     threads: int
+    ranks: int = 1
     torch: str
     python: str
     code_version: str

@@ -17,24 +17,28 @@ from pathlib import Path
 from typing import IO
 
 from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
+from worker.cohorts.launching import command_of, ranks_of, without_launcher
 from worker.cohorts.messages import CANCEL, STOP, ChildSpec, Line, read_line
 from worker.settings import Settings
 
-CHILD = (sys.executable, "-m", "worker.cohorts.child")
 EXIT_SECONDS = 5.0  # for a child that has said everything
 LAST_WORDS = 2000  # characters of standard error kept with an error
+RANK_KILLED = "Signal 9 (SIGKILL)"  # in torchrun's words about a rank
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """The threads a lane owns, set before any library starts its pool; compiled code is kept between children."""
-    threads = str(settings.lane_threads)
+def child_environment(settings: Settings, ranks: int = 1) -> dict[str, str]:
+    """The threads of each of the child's processes, set before any library starts its pool; compiled code is kept
+    between children. Ranks talk to each other on this machine alone."""
+    threads = str(settings.threads_a_rank(ranks))
     cache = settings.data_dir.resolve() / "cache" / "inductor"
     extra = dict.fromkeys(THREAD_VARIABLES, threads) | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
     # Threads that spin while they wait starve everybody else and, on a busy machine, themselves: with two other
     # processes on two cores a training step took 1,188 ms with OpenMP's default policy and 11 ms with this one.
     extra |= {"OMP_WAIT_POLICY": "PASSIVE"}
-    extra |= {"TOKENIZERS_PARALLELISM": "true" if settings.lane_threads > 1 else "false"}
+    extra |= {"TOKENIZERS_PARALLELISM": "true" if int(threads) > 1 else "false"}
+    if ranks > 1 and sys.platform.startswith("linux"):
+        extra |= {"GLOO_SOCKET_IFNAME": "lo"}
     return dict(os.environ) | extra
 
 
@@ -103,9 +107,9 @@ class ChildProcess:
         """How it ended, with its last words."""
         code = self._process.wait()
         how = f"killed by signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        words = self._log.read_text(errors="replace")[-LAST_WORDS:].strip()
+        words = without_launcher(self._log.read_text(errors="replace"))[-LAST_WORDS:].strip()
         said = f"the child process ended early ({how})" + (f":\n{words}" if words else "")
-        if code != -signal.SIGKILL:
+        if code != -signal.SIGKILL and RANK_KILLED not in words:
             return said
         if kernel_kills() > self._kernel_kills:
             return f"{OUT_OF_MEMORY}: the kernel has killed the training process for it; {WHAT_HELPS}\n{said}"
@@ -119,7 +123,7 @@ class ChildProcess:
             self._process.wait(EXIT_SECONDS)
 
     def kill(self) -> None:
-        """Ends the child and everything in its group; safe to call at any time."""
+        """Ends the child, everything in its group and its ranks, which end with it; safe to call at any time."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -142,14 +146,15 @@ class ChildProcess:
 
 
 @contextmanager
-def running_child(spec: ChildSpec, settings: Settings, program: Sequence[str] = CHILD) -> Iterator[ChildProcess]:
+def running_child(spec: ChildSpec, settings: Settings, program: Sequence[str] | None = None) -> Iterator[ChildProcess]:
     """A child for the block; whatever happens in it, nothing of the child is left behind."""
     folder = settings.data_dir.resolve() / "children"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "spec.json"
         path.write_text(spec.model_dump_json())
-        child = ChildProcess([*program, str(path)], child_environment(settings), Path(place) / "stderr.txt")
+        command = command_of(spec, path) if program is None else [*program, str(path)]
+        child = ChildProcess(command, child_environment(settings, ranks_of(spec)), Path(place) / "stderr.txt")
         try:
             yield child
         finally:

@@ -36,13 +36,16 @@ def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings)
     """What a child needs to train the runs, all of one cohort key. NotFoundError if a corpus is registered no more."""
     suites = {run.id: _suites_of(session, run.id) for run in runs}
     distinct = {suite.id: suite for part in suites.values() for suite in part}
+    under = _under(session, runs[0], settings)
+    ranks = min(settings.ranks, under["protocol"].batch_sequences)  # each has a row of every batch
     return CohortSpec(
-        **_under(session, runs[0], settings),
+        **under | {"threads": settings.threads_a_rank(ranks)},
         suites=tuple(_suite_spec(session, suite) for suite in distinct.values()),
         runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
         checkpoint_seconds=settings.checkpoint_seconds,
         micro_batches=max(_micro_batches(run) for run in runs),
         stacked_runs=1 if any(_has_broken(run) for run in runs) else settings.stacked_runs,
+        ranks=ranks,
     )
 
 

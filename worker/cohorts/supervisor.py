@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy.exc import OperationalError
 
 from worker.cohorts.messages import ChildSpec, CohortSpec, Line
-from worker.cohorts.process import CHILD, ChildProcess, running_child
+from worker.cohorts.process import ChildProcess, running_child
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ class Work(Protocol):
         ...
 
 
-def supervise(work: Work, settings: Settings, is_stopping: Callable[[], bool], program: Sequence[str] = CHILD) -> None:
+def supervise(
+    work: Work, settings: Settings, is_stopping: Callable[[], bool], program: Sequence[str] | None = None
+) -> None:
     """Runs the child to its end, or to the end of our right to it. `program` gets the specification's path."""
     with running_child(work.spec, settings, program) as child:
         _watch(child, work, settings, is_stopping)

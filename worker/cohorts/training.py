@@ -21,6 +21,7 @@ from proxy.fingerprints import fingerprint
 from proxy.lm.checkpoints import save_checkpoint
 from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, StoppedError, train_cohort
 from proxy.lm.device import detect
+from proxy.lm.ranks import ALONE, Ranks
 from proxy.lm.saving import Safe, Saving
 from proxy.protocols import Protocol
 from worker.artifacts import new_checkpoint_path, relative_path, states_folder
@@ -106,8 +107,13 @@ class Orders(TypingProtocol):
     def keep_states(self) -> None: ...
 
 
-def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) -> Iterator[RunEnded]:
-    """One message for each run of the specification, as they end. StoppedError where it is stopped before."""
+def train_runs(
+    spec: CohortSpec, say: Callable[[Line], None], orders: Orders, ranks: Ranks = ALONE
+) -> Iterator[RunEnded]:
+    """One message for each run of the specification, as they end. StoppedError where it is stopped before.
+
+    Every rank says the same; the first one's words count, and it alone writes.
+    """
     for run in spec.runs:
         say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
     try:
@@ -118,15 +124,8 @@ def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) ->
         return
     reporter = Reporter(say=say, has_cancelled=orders.has_cancelled)
     ready: dict[str, tuple[RunSpec, SamplingPlan]] = {}
-    for run in spec.runs:
-        materials.tell = partial(reporter.preparing, run.id, spec.protocol.steps)
-        problem = _prepare(run, spec, materials, ready)
-        if problem is not None:
-            yield problem
-        else:
-            say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))  # nothing is read any more
-    materials.tell = nobody_asks
-    environment = describe_environment(spec, spec.protocol)
+    yield from _prepare_in_turn(spec, materials, reporter, ready, ranks)
+    environment = describe_environment(spec, spec.protocol).model_copy(update={"ranks": ranks.count})
     members = [_member(run, plan) for run, plan in ready.values()]
     sets = scoring_sets(spec.suites, {id_ for run, _ in ready.values() for id_ in run.suites}, materials)
     saving = Saving(
@@ -147,8 +146,11 @@ def train_runs(spec: CohortSpec, say: Callable[[Line], None], orders: Orders) ->
         saving,
         spec.micro_batches,
         spec.stacked_runs,
+        ranks,
     ):
         run, plan = ready[outcome.run_id]
+        if not ranks.is_first:
+            continue
         try:
             yield _ended(run, plan, outcome, spec, materials, environment)
         except SharedStoreError as error:  # its last state is kept: the next attempt has little left to do
@@ -185,6 +187,37 @@ def describe_environment(spec: ChildSpec, protocol: Protocol) -> Environment:
         code_version=version("foretaste"),
         notes=tuple(device.notes),
     )
+
+
+def _prepare_in_turn(
+    spec: CohortSpec,
+    materials: Materials,
+    reporter: Reporter,
+    ready: dict[str, tuple[RunSpec, SamplingPlan]],
+    ranks: Ranks,
+) -> Iterator[RunEnded]:
+    """The first rank makes what is not there (tokens, columns), the others find it then. RuntimeError on one that does
+    not: it ends, and the others with it."""
+    if not ranks.is_first:
+        ranks.told(())
+    yield from _prepare_all(spec, materials, reporter, ready)
+    if ranks.is_first:
+        ranks.told(())
+    if ranks.told(tuple(ready)) != tuple(ready):
+        raise RuntimeError(f"rank {ranks.rank} is ready for the runs {sorted(ready)}, and the first for others")
+
+
+def _prepare_all(
+    spec: CohortSpec, materials: Materials, reporter: Reporter, ready: dict[str, tuple[RunSpec, SamplingPlan]]
+) -> Iterator[RunEnded]:
+    for run in spec.runs:
+        materials.tell = partial(reporter.preparing, run.id, spec.protocol.steps)
+        problem = _prepare(run, spec, materials, ready)
+        if problem is not None:
+            yield problem
+        else:  # nothing is read any more
+            reporter.say(RunProgress(run=run.id, phase="preparing", steps=spec.protocol.steps))
+    materials.tell = nobody_asks
 
 
 def _prepare(
