@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -210,9 +211,9 @@ class Board:
         )
 
 
-def _in_own_process(work: object, *arguments: object) -> tuple[float, float]:
+def _in_own_process(work: Callable[..., tuple[float, float]], *arguments: object) -> tuple[float, float]:
     with multiprocessing.get_context("spawn").Pool(1, initializer=_take_two_cores) as pool:
-        seconds, gibibytes = pool.apply(work, arguments)  # type: ignore[arg-type]
+        seconds, gibibytes = pool.apply(work, arguments)
     return seconds, gibibytes
 
 

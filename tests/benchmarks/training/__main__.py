@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.benchmarks.figures import Row
 from tests.benchmarks.reports import measure_parts, write_reports
+from tests.benchmarks.training.gpu import gpu_figures
 from tests.benchmarks.training.job import job_figures
 from tests.benchmarks.training.single import WORDS, found_peers, single_figures
 from tests.benchmarks.training.stacked import stacked_figures
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         "One run": lambda: single_figures(peers),
         "Runs at once": stacked_figures,
         "The whole job": lambda: job_figures(peers),
+        "A GPU": lambda: gpu_figures(peers),
     }
     load = os.getloadavg()[0]
     return write_reports("training", _heading(names, load), measure_parts(parts, console), console)

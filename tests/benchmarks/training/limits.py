@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -121,8 +122,8 @@ def vocabulary(threads: int) -> None:
     leaves = (hidden_NW, output_VW)
     for rows in (4096, 1024, 512, 256):
         with chunks_of(rows)() if rows < len(targets_N) else patch.object(losses, "WHOLE_LOGITS", {"cpu": 2**40}):
-            loss = torch.compile(lambda *given: losses.mean_nats(*given), dynamic=False)
-            work = lambda loss=loss: torch.autograd.grad(loss(*leaves, targets_N), leaves)  # noqa: E731
+            loss: Any = torch.compile(lambda *given: losses.mean_nats(*given), dynamic=False)
+            work: Any = lambda loss=loss: torch.autograd.grad(loss(*leaves, targets_N), leaves)  # noqa: E731
             began = time.perf_counter()
             work()
             first = time.perf_counter() - began

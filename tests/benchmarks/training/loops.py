@@ -18,7 +18,7 @@ from proxy.lm.logs import Log
 from proxy.lm.trainer import CHECK_EVERY_STEPS, Lesson, Trainer
 from tests.benchmarks.training.peers import Loop, Steps, nanogpt, stepwise, trainer, transformers
 from tests.benchmarks.training.products import bare_products
-from tests.benchmarks.training.shapes import BATCH_TOKENS, SHAPES, VOCABULARY, Shape
+from tests.benchmarks.training.shapes import ALL_SHAPES, Shape
 
 STARTED = time.perf_counter()
 WARM_UP_STEPS = 10
@@ -27,11 +27,11 @@ WARM_UP_STEPS = 10
 def ours(shape: Shape, threads: int, most_steps: int) -> Steps:
     """The product's trainer."""
     protocol = shape.protocol(most_steps)
-    trained = Trainer(protocol, detect("bf16", "cpu", threads, want_compile=True))
-    tokens_N = np.random.default_rng(0).integers(0, VOCABULARY, protocol.token_budget + 1).astype(np.uint16)
+    trained = Trainer(protocol, detect("bf16", shape.device, threads, want_compile=True))
+    tokens_N = np.random.default_rng(0).integers(0, shape.vocabulary, protocol.token_budget + 1).astype(np.uint16)
     trained.start(seat=0, seed=0)
     feed = TokenFeed(
-        lambda start, count: tokens_N[start : start + count], BATCH_TOKENS, 0, most_steps, trained.device.device
+        lambda start, count: tokens_N[start : start + count], shape.batch_tokens, 0, most_steps, trained.device.device
     )
     lesson = Lesson(seat=0, feed=feed, peak=1e-3, log=Log.empty(most_steps))
 
@@ -61,11 +61,11 @@ def loop_named(name: str, shape: Shape, threads: int, most_steps: int, options: 
 
 def main() -> None:
     name, shape_name, threads, steps, rounds = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
-    shape = next(shape for shape in SHAPES if shape.name == shape_name)
+    shape = next(shape for shape in ALL_SHAPES if shape.name == shape_name)
     start = 1 + WARM_UP_STEPS
     marks = [1, *(start + steps * done for done in range(rounds + 1))]
     first, *moments = loop_named(name, shape, threads, marks[-1], sys.argv[6:])(marks)
-    speeds = [steps * BATCH_TOKENS / (end - begin) for begin, end in pairwise(moments)]
+    speeds = [steps * shape.batch_tokens / (end - begin) for begin, end in pairwise(moments)]
     print(json.dumps({"seconds_to_first_step": first - STARTED, "tokens_a_second": speeds}))
 
 

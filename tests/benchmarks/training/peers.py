@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks.training.shapes import BATCH_SEQUENCES, CONTEXT_TOKENS, VOCABULARY, Shape
+from tests.benchmarks.training.shapes import Shape
 
 Steps = Callable[[int], None]  # trains that many steps
 Loop = Callable[[Sequence[int]], list[float]]  # the moments (perf_counter) at which so many steps were done
@@ -36,18 +36,18 @@ def nanogpt(shape: Shape, threads: int, repository: str, *, is_bf16: bool, is_co
 
     torch.set_num_threads(threads)
     config = GPTConfig(
-        block_size=CONTEXT_TOKENS,
-        vocab_size=VOCABULARY,
+        block_size=shape.context_tokens,
+        vocab_size=shape.vocabulary,
         n_layer=shape.layers,
         n_head=shape.heads,
         n_embd=shape.width,
         dropout=0.0,
         bias=False,
     )
-    model = GPT(config)
-    optimizer = model.configure_optimizers(0.1, 1e-3, (0.9, 0.95), "cpu")
+    model = GPT(config).to(shape.device)
+    optimizer = model.configure_optimizers(0.1, 1e-3, (0.9, 0.95), shape.device)
     called = torch.compile(model) if is_compiled else model
-    return stepwise(_loop(model, optimizer, lambda x, y: called(x, y)[1], _autocast(is_bf16)))
+    return stepwise(_loop(shape, model, optimizer, lambda x, y: called(x, y)[1], is_bf16=is_bf16))
 
 
 def transformers(shape: Shape, threads: int, *, is_bf16: bool) -> Loop:
@@ -55,8 +55,8 @@ def transformers(shape: Shape, threads: int, *, is_bf16: bool) -> Loop:
     torch.set_num_threads(threads)
     model = _llama(shape)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, (0.9, 0.95), weight_decay=0.1)
-    compiled = torch.compile(model)
-    return stepwise(_loop(model, optimizer, lambda x, _: compiled(input_ids=x, labels=x).loss, _autocast(is_bf16)))
+    compiled: Any = torch.compile(model)
+    return stepwise(_loop(shape, model, optimizer, lambda x, _: compiled(input_ids=x, labels=x).loss, is_bf16=is_bf16))
 
 
 def trainer(shape: Shape, threads: int, *, is_bf16: bool) -> Loop:
@@ -66,18 +66,18 @@ def trainer(shape: Shape, threads: int, *, is_bf16: bool) -> Loop:
     torch.set_num_threads(threads)
     moments: dict[int, float] = {}
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             del args, control, more
             moments[state.global_step] = time.perf_counter()
 
     def moments_at(marks: Sequence[int]) -> list[float]:
-        rows = torch.randint(0, VOCABULARY, (marks[-1] * BATCH_SEQUENCES, CONTEXT_TOKENS))
+        rows = torch.randint(0, shape.vocabulary, (marks[-1] * shape.batch_sequences, shape.context_tokens))
         with tempfile.TemporaryDirectory() as folder:
             arguments = TrainingArguments(
                 output_dir=folder,
                 max_steps=marks[-1],
-                per_device_train_batch_size=BATCH_SEQUENCES,
+                per_device_train_batch_size=shape.batch_sequences,
                 learning_rate=1e-3,
                 lr_scheduler_type="constant",
                 weight_decay=0.1,
@@ -101,29 +101,33 @@ def _llama(shape: Shape) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM  # type: ignore[import-not-found, unused-ignore]
 
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
-        max_position_embeddings=CONTEXT_TOKENS,
+        max_position_embeddings=shape.context_tokens,
         tie_word_embeddings=True,
         use_cache=False,
     )
     return LlamaForCausalLM(config)
 
 
-def _autocast(is_bf16: bool) -> Callable[[], AbstractContextManager[Any]]:
-    return (lambda: torch.amp.autocast("cpu", torch.bfloat16)) if is_bf16 else nullcontext
+def _autocast(device: str, *, is_bf16: bool) -> Callable[[], AbstractContextManager[Any]]:
+    return (lambda: torch.amp.autocast(device, torch.bfloat16)) if is_bf16 else nullcontext
 
 
 def _loop(
+    shape: Shape,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    context: Callable[[], AbstractContextManager[Any]],
+    *,
+    is_bf16: bool,
 ) -> Steps:
-    tokens = torch.randint(0, VOCABULARY, (BATCH_SEQUENCES, CONTEXT_TOKENS + 1))
+    context = _autocast(shape.device, is_bf16=is_bf16)
+    size = (shape.batch_sequences, shape.context_tokens + 1)
+    tokens = torch.randint(0, shape.vocabulary, size, device=shape.device)
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def train(steps: int) -> None:
@@ -134,5 +138,7 @@ def _loop(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if shape.device == "cuda":
+            torch.cuda.synchronize()
 
     return train

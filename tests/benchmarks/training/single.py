@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.figures import Row, at_least, for_information
-from tests.benchmarks.training.shapes import BATCH_TOKENS, SHAPES, Shape
+from tests.benchmarks.training.shapes import SHAPES, Shape
 
 ROUNDS = 3
-STEPS = {"1M": 60, "4M": 25}
+STEPS = {"1M": 60, "4M": 25, "10M-cuda": 100, "124M-cuda": 30}
 MUST = {"nanogpt": 3.0, "nanogpt-bf16": 1.7}
 IN_EVERY_ROUND = {"ours", "products", *MUST}  # the others are for information: one process each
 WORDS = {
@@ -82,7 +82,7 @@ def single_figures(peers: Path | None) -> list[Row]:
         parameters = shape.protocol(1).architecture.parameters
         ours = found["ours"]["speed"]
         rows.append(for_information(f"{shape.name} ({parameters:,} parameters): ours, tokens/s", ours))
-        flops = 6 * parameters * BATCH_TOKENS * (ours / BATCH_TOKENS)
+        flops = 6 * parameters * ours
         rows.append(for_information(f"{shape.name}: ours, GFLOP/s of 6 × parameters × tokens", flops / 1e9))
         bare = found["products"]["speed"]
         figure = f"{shape.name}: ours ÷ the step's matrix products alone, back to back in bf16"

@@ -1,6 +1,6 @@
 """Ways to compute a training step that were tried against the present one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ class Variant:
 
     name: str
     changes: tuple[Change, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     prepare: Callable[[Trainer], None] = lambda trainer: None
 
     @contextmanager
@@ -67,7 +67,8 @@ def scaled_queries(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
     T, C = q_BHTC.shape[-2:]
     scores_BHTT = ((q_BHTC * C**-0.5) @ k_BHTC.transpose(-2, -1)).float()
     future_TT = torch.full((T, T), float("-inf"), device=q_BHTC.device).triu(1)
-    return (scores_BHTT + future_TT).softmax(dim=-1).to(v_BHTC.dtype) @ v_BHTC
+    weights_BHTT: Tensor = (scores_BHTT + future_TT).softmax(dim=-1).to(v_BHTC.dtype)
+    return weights_BHTT @ v_BHTC
 
 
 def mask_filled(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
@@ -75,7 +76,8 @@ def mask_filled(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
     T, C = q_BHTC.shape[-2:]
     scores_BHTT = (q_BHTC @ k_BHTC.transpose(-2, -1)).float() * C**-0.5
     is_future_TT = torch.ones(T, T, dtype=torch.bool, device=q_BHTC.device).triu(1)
-    return scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype) @ v_BHTC
+    weights_BHTT: Tensor = scores_BHTT.masked_fill(is_future_TT, float("-inf")).softmax(dim=-1).to(v_BHTC.dtype)
+    return weights_BHTT @ v_BHTC
 
 
 def one_pass(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
@@ -87,7 +89,8 @@ def one_pass(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:
     masked_BHTT = scores_BHTT.masked_fill(is_future_TT, float("-inf"))
     powers_BHTT = (masked_BHTT - masked_BHTT.amax(dim=-1, keepdim=True).detach()).exp()
     powers_BHTT = powers_BHTT.masked_fill(is_future_TT, 0.0)
-    return (powers_BHTT / powers_BHTT.sum(dim=-1, keepdim=True)).to(v_BHTC.dtype) @ v_BHTC
+    weights_BHTT: Tensor = (powers_BHTT / powers_BHTT.sum(dim=-1, keepdim=True)).to(v_BHTC.dtype)
+    return weights_BHTT @ v_BHTC
 
 
 def narrow_weights(trainer: Trainer) -> None:
