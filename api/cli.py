@@ -20,6 +20,7 @@ from api.connection import JsonOption, KeyOption, UrlOption, connect, console, e
 from api.nouns import NOUNS
 from api.progress import RunWatcher
 from api.questions import QUESTIONS
+from api.rate_searches.commands import rate_search
 from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
 from worker.settings import Settings, get_settings
 
@@ -32,6 +33,7 @@ for noun, commands in NOUNS.items():
     app.add_typer(commands, name=noun)
 for question in QUESTIONS:
     app.command()(question)
+app.command("rate-search")(rate_search)
 
 
 def main() -> None:

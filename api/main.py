@@ -24,6 +24,7 @@ from api.leaderboard.endpoints import router as leaderboard
 from api.presets.endpoints import router as presets
 from api.protocols.endpoints import router as protocols
 from api.proxy_scores.endpoints import router as proxy_scores
+from api.rate_searches.endpoints import router as rate_searches
 from api.recipes.endpoints import router as recipes
 from api.references.endpoints import router as references
 from api.runs.endpoints import router as runs
@@ -50,6 +51,7 @@ NOUNS = (
     compare,
     extrapolation,
     flips,
+    rate_searches,
     schedules,
     keys,
 )

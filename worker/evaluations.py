@@ -42,11 +42,13 @@ class Request:
 
 
 def submit_evaluation(
-    session: Session, settings: Settings, request: Request, *, concludes: bool = True
+    session: Session, settings: Settings, request: Request, *, concludes: bool = True, checks_data: bool = True
 ) -> tuple[Evaluation, bool]:
     """The evaluation and True if it is new. Everything that is surely wrong is refused before a row is written.
 
     Who submits many at once says `concludes=False` and concludes them together: one ranking instead of one a recipe.
+    Who has submitted the recipe at another rate of the same protocol says `checks_data=False`: its tokens and leaks are
+    the same.
     """
     _check_numbers(request)
     protocol = find_protocol(session, request.protocol)
@@ -75,7 +77,7 @@ def submit_evaluation(
             request_key=key,
         )
 
-    _check_possible(session, settings, request, rates, recipe, protocol, suite)
+    _check_possible(session, settings, request, rates, recipe, protocol, suite, checks_data=checks_data)
     evaluation, is_new = find_or_add(session, find, make)
     if is_new:
         for run in _needed_runs(session, evaluation):
@@ -96,6 +98,8 @@ def _check_possible(  # noqa: PLR0913 - all that a submission is made of
     recipe: Recipe,
     protocol: Protocol,
     suite: Suite,
+    *,
+    checks_data: bool,
 ) -> None:
     """Refuses what cannot be trained or scored. What needs a retired corpus is accepted only where every run is there
     and scored, so that nothing is to be done."""
@@ -107,6 +111,8 @@ def _check_possible(  # noqa: PLR0913 - all that a submission is made of
         }
         if not _are_measured(session, wanted, suite):
             require_live(problems)
+        return
+    if not checks_data:
         return
     recipe_spec, protocol_spec = RecipeSpec.model_validate(recipe.spec), ProtocolSpec.model_validate(protocol.spec)
     check_tokenizers(session, protocol_spec, suite)

@@ -19,6 +19,7 @@ from worker.cohorts.endings import settle_failed_job
 from worker.cohorts.work import conclude
 from worker.parts import heal
 from worker.queue import Bell, ring
+from worker.rate_searches import conclude_searches
 from worker.retirements import purge_again
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
@@ -32,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What one look found: rows freed from dead workers, evaluations concluded late, and whether a bell rang."""
+    """What one look found: rows freed from dead workers, evaluations and rate searches concluded late, and whether a
+    bell rang."""
 
     freed_runs: tuple[str, ...]
     freed_jobs: tuple[str, ...]
@@ -57,7 +59,7 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
         _purge_again(session, settings)
     sweep_states(sessions, settings, now)
     rang = _ring_for_waiting(sessions, settings, now)
-    concluded = _conclude_forgotten(sessions, settings)
+    concluded = _conclude_forgotten(sessions, settings) + conclude_searches(sessions, settings)
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)
 
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from api.dashboard.pages import read_page
-from api.dashboard.rendering import STATIC, render_page
+from api.dashboard.rendering import STATIC, render_page, render_search
+from api.dashboard.searches import read_search_page
 from api.dashboard.selection import Selection
 from api.dependencies import Reading, SettingsOf
 from worker.store.models import utc_now
@@ -65,3 +66,10 @@ def show_page(
     )
     page = read_page(session, settings, selection, str(request.base_url).rstrip("/"), utc_now())
     return HTMLResponse(render_page(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)
+
+
+@router.get("/rate-search", response_class=HTMLResponse)
+def show_search(session: Reading, id: Text = "") -> HTMLResponse:
+    """The page of a rate search, the newest if none is named; 404 with the same page around it for an unknown one."""
+    page = read_search_page(session, id)
+    return HTMLResponse(render_search(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.dashboard import formats
 from api.dashboard.pages import Page, versioned
+from api.dashboard.searches import SearchPage
 from proxy.ranking.flip_words import write_rate
 
 STATIC = Path(__file__).parent / "static"  # served at /static
@@ -43,6 +44,11 @@ def _environment() -> Environment:
 def render_page(page: Page) -> str:
     """The page as HTML."""
     return _environment().get_template("page.html").render(page=page, selection=page.selection)
+
+
+def render_search(page: SearchPage) -> str:
+    """The page of a rate search as HTML."""
+    return _environment().get_template("rate_search.html").render(page=page)
 
 
 @lru_cache(maxsize=16)

@@ -180,6 +180,25 @@ def test_a_run_whose_worker_is_killed_is_finished_by_another_attempt(client: Cli
     assert (ended["state"], ended["runs"][0]["attempt"]) == ("finished", 2)
 
 
+def test_a_rate_search_outlives_its_worker(client: Client, stack: Stack) -> None:
+    anchors = [client.post("/v1/recipes", mixture(f"anchor-{k}", 1, k))["id"] for k in (1, 3, 9)]
+    body = {"protocol": "nano", "suite": "held-out", "anchors": anchors, "rates": [1e-4, 1e-3, 1e-2], "seeds": 2}
+    search = client.post("/v1/rate-searches", body)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not search["progress"]["running"] and time.monotonic() < deadline:
+        search = client.get(f"/v1/rate-searches/{search['id']}")
+    worker = stack.service("worker").process
+    assert worker is not None
+    os.killpg(worker.pid, signal.SIGKILL)
+    while search["state"] == "running" and time.monotonic() < deadline:
+        stack.tend()
+        time.sleep(0.2)
+        search = client.get(f"/v1/rate-searches/{search['id']}")
+    assert search["state"] == "finished", search["error"]
+    assert len(search["report"]["evidence"]) == 18
+    assert [row["rate"] for row in search["report"]["rates"]] == body["rates"]
+
+
 def long_sources() -> list[Resource]:
     return [{"corpus": "prose", "weight": 1, "max_epochs": 200}, {"corpus": "code", "weight": 2, "max_epochs": 200}]
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,16 @@ from typer.testing import CliRunner, Result
 from api import cli
 from api.up import free_port
 from proxy.data.tokenizers import train_tokenizer
+from proxy.ranking.rate_search import Ladder, search_rate
 from tests.api.service import EVALUATION, PROTOCOL, RECIPE, REFERENCE, SUITE, Service, wait_for
 from tests.api.test_exports import FILES, any_run
+from tests.proxy.ranking.rate_search.ladders import ladder_of
 from tests.worker.engine.corpora import write_corpus
 from worker.engine import work_until_idle
 from worker.settings import Settings, get_settings
-from worker.store.models import Job
+from worker.store.models import Job, RateSearch
 from worker.store.sessions import session_scope
+from worker.store.states import State
 
 Run = Callable[..., Result]
 
@@ -330,3 +335,54 @@ def test_presets_are_listed(run: Run) -> None:
     listed = good(run("protocol", "presets"))
     assert "124,439,808" in listed
     assert "pythia-1b" in listed
+
+
+def test_the_documented_rate_search_says_its_cost_before_anything_is_queued(
+    run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four of its runs are there: they were trained for the ranking, under the same rate."""
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: None)
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    document = (Path(__file__).parents[2] / "docs" / "rate-search.md").read_text()
+    command = next(line for line in document.splitlines() if line.startswith("foretaste rate-search"))
+    arguments = shlex.split(command)[1:]
+    cost = "18 runs, 4 of them finished already; 14 to train"
+    assert cost in good(run(*arguments, "--estimate"))
+    assert json.loads(good(run(*arguments, "--estimate", "--json")))["runs_to_train"] == 14
+    assert ranked.get("/v1/rate-searches").json()["items"] == []
+    said = good(run(*arguments, "--no-watch"))
+    assert cost in said
+    search = ranked.get("/v1/rate-searches").json()["items"][0]
+    assert f"rate search {search['id']}: running" in said
+    assert json.loads(good(run(*arguments, "--no-watch", "--json")))["progress"]["ended"] == 4
+    refused = run("rate-search", "tiny", "even", "only-web", "--suite", "held-out")
+    assert refused.exit_code == 1
+    assert "/anchors" in str(refused.exception)
+
+
+def test_a_rate_search_that_has_ended_is_told_with_its_gates(run: Run, ranked: Service) -> None:
+    """Followed until it has ended; its report is the rule's, on a ladder that chooses and on one that does not."""
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    body = {"protocol": "tiny", "suite": "held-out", "anchors": ["even", "only-web", "only-code"]}
+    search = ranked.made("/v1/rate-searches", {**body, "rates": [1e-4, 1e-3, 1e-2], "seeds": 2})
+    arguments = ["rate-search", "tiny", *body["anchors"], "--suite", "held-out", "--seeds", 2]
+    arguments += ["--rate", 1e-4, "--rate", 1e-3, "--rate", 1e-2]
+    end_search(ranked, search["id"], ladder_of())
+    said = " ".join(good(run(*arguments, "--picture", "search.png")).split())
+    assert Path("search.png").stat().st_size > 10_000
+    assert "0.0001 is the lowest rate that passes every gate" in said
+    assert "tuning, and hence a reduced rate, matters little" in said
+    assert f"Stored as {PROTOCOL['name']}@1." in said
+    end_search(ranked, search["id"], ladder_of(lambda *_: {"progress": {"prose": 0.1}}))
+    said = " ".join(good(run(*arguments)).split())
+    assert "✗ progress" in said
+    assert "No rate up to 0.0003 passes; what fails there: progress." in said
+
+
+def end_search(service: Service, search_id: str, ladder: Ladder) -> None:
+    """As if its runs had come to this ladder."""
+    finding = search_rate(ladder)
+    with session_scope(service.sessions) as session:
+        row = session.get_one(RateSearch, search_id)
+        row.state, row.report = State.FINISHED, asdict(finding) | {"names": {name: name for name in ladder.anchors}}
+        row.found_id = None if finding.rate is None else row.protocol_id

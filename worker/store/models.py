@@ -347,6 +347,32 @@ class Agreement(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class RateSearch(Base):
+    """A ladder of evaluations and what the rule made of them: worker.rate_searches. Running until all have ended."""
+
+    __tablename__ = "rate_searches"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("rat"))
+    request_key: Mapped[str] = mapped_column(String(64), unique=True)
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))  # whose rate is searched
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
+    anchors: Mapped[list[Any]]  # ids of recipes
+    rates: Mapped[list[Any]]
+    seeds: Mapped[int]
+    steps: Mapped[int]
+    state: Mapped[State] = mapped_column(default=State.RUNNING, index=True)
+    estimate: Mapped[dict[str, Any]]  # what it was to cost when it was submitted
+    points: Mapped[list[Any]]  # rate, recipe, protocol, evaluation, is_own
+    report: Mapped[dict[str, Any] | None]  # proxy.ranking.rate_search.Finding, with its evidence
+    found_id: Mapped[str | None] = mapped_column(ForeignKey("protocols.id"))  # the version that was made
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+    protocol: Mapped[Protocol] = relationship(foreign_keys=[protocol_id])
+    suite: Mapped[Suite] = relationship()
+    found: Mapped[Protocol | None] = relationship(foreign_keys=[found_id])
+
+
 class Schedule(Base):
     """A cron rule (UTC) that re-evaluates a selection of recipes under a protocol's newest version."""
 

@@ -36,7 +36,7 @@ class Variant:
 
 def chunks_of(rows: int) -> Change:
     """The loss in chunks of so many rows, with its gradient in the same pass."""
-    return lambda: patch.object(losses, "rows_a_chunk", lambda count, vocabulary, device: min(rows, count - 1))
+    return lambda: patch.object(losses, "rows_a_chunk", lambda count, vocabulary, where: min(rows, count - 1))
 
 
 def own_gradient_in_one_piece() -> AbstractContextManager[Any]:

@@ -117,7 +117,7 @@ def test_rows_that_are_not_scored_have_no_nats(monkeypatch: pytest.MonkeyPatch) 
 
 def in_chunks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """As if any logits were many."""
-    monkeypatch.setattr(losses, "WHOLE_LOGITS", {"cpu": 0})
+    monkeypatch.setattr(losses, "WHOLE_LOGITS", {"cpu": 0, "scoring": 0})
     monkeypatch.setattr(losses, "LEAST_ROWS", rows)
     monkeypatch.setattr(losses, "MOST_CHUNKS", 10**9)
 
@@ -156,6 +156,9 @@ def test_a_run_in_chunks_and_micro_batches_learns_the_same(monkeypatch: pytest.M
 def test_few_logits_are_made_at_once_and_many_in_at_most_16_chunks() -> None:
     assert rows_a_chunk(2**10, 2**12, "cpu") == 2**10
     assert rows_a_chunk(2**11, 2**12, "cpu") == 256
+    assert (
+        rows_a_chunk(32 * 128, 2**12, "scoring") == 32 * 128
+    )  # scoring keeps no gradient: compiling chunks is not repaid
     assert rows_a_chunk(2**13, 2**12, "cuda") == 2**13  # the largest of the nano ladder's usual batches
     assert rows_a_chunk(2**13 + 1, 2**12, "cuda") < 2**13
     for rows in (700, 5000, 2**15):
@@ -170,7 +173,7 @@ def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 if sys.argv[1] == "whole":
-    losses.WHOLE_LOGITS = {'cpu': 2**40}
+    losses.WHOLE_LOGITS = {'cpu': 2**40, 'scoring': 2**40}
 hidden = torch.randn(4096, 32, dtype=torch.bfloat16, requires_grad=True)
 output = torch.randn(50257, 32, requires_grad=True)
 losses.mean_nats(hidden[:8], output, torch.arange(8)).backward()

@@ -1,0 +1,157 @@
+"""The end of a search: the rule is applied, the evidence kept, and the protocol's next version made."""
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from proxy.errors import ForetasteError
+from proxy.protocols import Anchor
+from proxy.protocols import Protocol as ProtocolSpec
+from worker.evaluations import Request, conclude_evaluations, submit_evaluation
+from worker.parsing import validate
+from worker.protocols import store_protocol
+from worker.rate_searches.evidence import gather, names_of
+from worker.settings import Settings
+from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Suite, utc_now
+from worker.store.sessions import Sessions, read_scope, session_scope
+from worker.store.states import FINAL_STATES, State
+
+if TYPE_CHECKING:
+    from proxy.ranking.rate_search import Finding
+
+RATE_DIGITS = 6  # of the optimum that is stored: its last digits are noise
+
+logger = logging.getLogger(__name__)
+
+
+def conclude_searches(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
+    """Concludes every open search whose evaluations have all ended, each in a transaction of its own; their ids.
+
+    What cannot be concluded for a mistake of ours is logged, and tried again by the next who looks.
+    """
+    with read_scope(sessions) as session:
+        due = [row.id for row in session.scalars(_open()) if _has_ended(session, row)]
+    concluded = []
+    for search_id in due:
+        try:
+            with session_scope(sessions) as session:
+                if conclude_search(session, settings, search_id):
+                    concluded.append(search_id)
+        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
+            logger.exception("rate search %s could not be concluded yet", search_id)
+    return tuple(concluded)
+
+
+def conclude_search(session: Session, settings: Settings, search_id: str) -> bool:
+    """Applies the rule if all evaluations have ended; True if it did. A search that cannot be decided has failed, with
+    the reason; sent again, it goes on."""
+    row = session.get_one(RateSearch, search_id, with_for_update=True, populate_existing=True)
+    if row.state.is_final or not _has_ended(session, row):
+        return False
+    try:
+        with session.begin_nested():
+            _decide(session, settings, row)
+    except ForetasteError as error:
+        row.state, row.error = State.FAILED, str(error)
+    else:
+        row.state, row.error = State.FINISHED, None
+    row.finished_at = utc_now()
+    session.flush()
+    return True
+
+
+def _open() -> Any:
+    return select(RateSearch).where(RateSearch.state.not_in(FINAL_STATES)).order_by(RateSearch.created_at)
+
+
+def _has_ended(session: Session, row: RateSearch) -> bool:
+    ids = [point["evaluation"] for point in row.points]
+    states = session.scalars(select(Evaluation.state).where(Evaluation.id.in_(ids))).all()
+    return bool(ids) and len(states) == len(ids) and all(state.is_final for state in states)
+
+
+def _decide(session: Session, settings: Settings, row: RateSearch) -> None:
+    from proxy.ranking.rate_search import search_rate
+
+    gathered = gather(session, row)
+    finding = search_rate(gathered.ladder)
+    made = None if finding.rate is None else _make_protocol(session, row, finding)
+    row.found = made
+    row.report = {
+        **_described(session, row, finding),
+        "travel_steps": gathered.ladder.travel_steps,
+        "tokens_per_second": gathered.ladder.tokens_per_second,
+        "equal_travel": gathered.equal_travel,
+        "evidence": gathered.rows,
+    }
+    session.flush()
+    if made is not None:
+        _take_over(session, settings, row, made)
+
+
+def _described(session: Session, row: RateSearch, finding: "Finding") -> dict[str, Any]:
+    """Plain data; sentences name anchors by name, everything else by id, with the names beside."""
+    names = names_of(session, row)
+    body = asdict(finding)
+    body["noise"] = {
+        anchor: {"variance": variance, "degrees_of_freedom": degrees}
+        for anchor, (variance, degrees) in finding.noise.items()
+    }
+    named: dict[str, Any] = _renamed(body, names)
+    return {**named, "names": names}
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """Ids inside sentences become names; keys and whole values stay ids, which are unique."""
+    if isinstance(value, dict):
+        return {key: _renamed(part, names) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(part, names) for part in value]
+    if isinstance(value, str) and value not in names:
+        for identifier, name in names.items():
+            value = value.replace(identifier, name)
+    return value
+
+
+def _make_protocol(session: Session, row: RateSearch, finding: "Finding") -> Protocol:
+    """The base's next version: rate, budget, and the anchors' seed noise, which was measured at this rate."""
+    assert finding.rate is not None
+    assert finding.optimum is not None
+    suite = session.get_one(Suite, row.suite_id)
+    anchors = [
+        Anchor(
+            recipe=session.get_one(Recipe, anchor).fingerprint,
+            suite=suite.fingerprint,
+            variance=variance,
+            degrees_of_freedom=degrees,
+        )
+        for anchor, (variance, degrees) in finding.noise.items()
+    ]
+    standard = float(f"{finding.optimum:.{RATE_DIGITS - 1}e}")
+    changes = {
+        "standard_rate": standard,
+        "reduction": finding.rate / standard,
+        "steps": row.steps,
+        "anchors": [anchor.model_dump() for anchor in sorted(anchors, key=lambda anchor: anchor.recipe)],
+    }
+    base = session.get_one(Protocol, row.protocol_id)
+    return store_protocol(session, validate(ProtocolSpec, base.spec | changes))[0]
+
+
+def _take_over(session: Session, settings: Settings, row: RateSearch, made: Protocol) -> None:
+    """The anchors are ranked under the new version at once: its runs are those of the ladder's rate."""
+    taken = [
+        submit_evaluation(
+            session,
+            settings,
+            Request(recipe=anchor, protocol=made.id, suite=row.suite_id, seeds=row.seeds),
+            concludes=False,
+            checks_data=False,
+        )[0].id
+        for anchor in row.anchors
+    ]
+    conclude_evaluations(session, settings, taken)

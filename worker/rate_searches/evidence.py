@@ -1,0 +1,152 @@
+"""What the runs of a search came to, as the rule reads it."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.errors import ConflictError
+from proxy.protocols import Protocol as ProtocolSpec
+from worker.cohorts.messages import SetResult
+from worker.jobs import JobKind
+from worker.store.models import Evaluation, Job, Protocol, RateSearch, Recipe, Run, RunScore
+from worker.store.states import State
+
+if TYPE_CHECKING:
+    from proxy.ranking.rate_search import Ladder, LadderRun
+
+LOSS, RATE, RATIO = 1, 3, 4  # columns of a curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """A ladder whose anchors are named by their recipes' ids, the same runs as rows to be kept and shown, and the
+    training losses (nats a token, mean over anchors and seeds) of all rates at the same Σ rates."""
+
+    ladder: "Ladder"
+    rows: list[dict[str, Any]]
+    equal_travel: list[dict[str, Any]]
+
+
+def gather(session: Session, search: RateSearch) -> Gathered:
+    """From evaluations that have all ended. ConflictError names a run that is there no more, or failed for another
+    reason than that its loss diverged: it says nothing about its rate."""
+    from proxy.ranking.rate_search import Ladder
+
+    found: list[tuple[Run, LadderRun]] = []
+    for point in search.points:
+        evaluation = session.get_one(Evaluation, point["evaluation"])
+        _require_usable(evaluation)
+        found += [(run, _ladder_run(session, search, point, run)) for run in evaluation.runs]
+    protocol = ProtocolSpec.model_validate(session.get_one(Protocol, search.points[0]["protocol"]).spec)
+    speeds = [run.result["tokens_per_second"] for run, _ in found if run.result and run.result["tokens_per_second"]]
+    ladder = Ladder(
+        runs=tuple(one for _, one in found),
+        steps=search.steps,
+        travel_steps=_travel_steps([run for run, _ in found], search.steps),
+        batch_tokens=protocol.batch_tokens,
+        tokens_per_second=median(speeds) if speeds else None,
+    )
+    rows = [_row(run, one) for run, one in found]
+    return Gathered(ladder=ladder, rows=rows, equal_travel=_equal_travel(ladder, found))
+
+
+def _equal_travel(ladder: "Ladder", found: "list[tuple[Run, LadderRun]]") -> list[dict[str, Any]]:
+    """One row a level, the Σ rates of each rate's whole run: higher rates reached it earlier. Runs that diverged are
+    left out, with their rate."""
+    from proxy.ranking.rate_search import losses_at_travel
+
+    levels = [ladder.travel(rate) for rate in ladder.rates]
+    by_rate: dict[float, list[list[float | None]]] = {rate: [] for rate in ladder.rates}
+    for run, one in found:
+        curve = [row for row in (run.result or {}).get("curve", []) if None not in row[: RATE + 1]]
+        if curve and one.score is not None:
+            steps, losses, rates = ([row[column] for row in curve] for column in (0, LOSS, RATE))
+            by_rate[one.rate].append(losses_at_travel(steps, rates, losses, levels))
+    return [
+        {"travel": level, "losses": {f"{rate:.6g}": _mean_of(runs, index) for rate, runs in by_rate.items()}}
+        for index, level in enumerate(levels)
+    ]
+
+
+def _mean_of(runs: list[list[float | None]], index: int) -> float | None:
+    values = [run[index] for run in runs]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _require_usable(evaluation: Evaluation) -> None:
+    name = evaluation.recipe.name
+    if evaluation.state == State.CANCELLED:
+        raise ConflictError(f"evaluation {evaluation.id} of {name} was cancelled; send the search again to go on")
+    for run in evaluation.runs:
+        if run.state != State.FINISHED and not _has_diverged(run):
+            where = f"run {run.id} of {name} (rate {run.learning_rate:g}, seed {run.seed})"
+            raise ConflictError(
+                f"{where} {run.state}: {run.error or 'no reason given'}; send the search again to go on"
+            )
+
+
+def _has_diverged(run: Run) -> bool:
+    return run.state == State.FAILED and (run.result or {}).get("failed_step") is not None
+
+
+def _ladder_run(session: Session, search: RateSearch, point: dict[str, Any], run: Run) -> "LadderRun":
+    """A run whose gates say that the training itself went wrong has no score, like one that diverged."""
+    from proxy.ranking.rate_search import LadderRun, update_in_ulps
+
+    score = session.get(RunScore, (run.id, search.suite_id))
+    is_broken = score is None or any(gate["is_fatal"] and not gate["passed"] for gate in score.gates)
+    ratios = [row[RATIO] for row in (run.result or {}).get("curve", []) if len(row) > RATIO]
+    return LadderRun(
+        anchor=point["recipe"],
+        rate=point["rate"],
+        seed=run.seed,
+        score=None if score is None or is_broken else score.score,
+        progress={} if is_broken else progress_by_set(session, run, search.suite_id),
+        update_ulps=update_in_ulps(ratios),
+    )
+
+
+def progress_by_set(session: Session, run: Run, suite_id: str) -> dict[str, float | None]:
+    """φ of each set: as the run's own child measured it, or the job that scored it on this suite later."""
+    measured = (run.result or {}).get("suites", {}).get(suite_id)
+    if measured is None:
+        jobs = select(Job).where(Job.kind == JobKind.SCORE_RUN, Job.state == State.FINISHED)
+        asked = {"run_id": run.id, "suite_id": suite_id}
+        results = [job.result for job in session.scalars(jobs) if asked.items() <= job.payload.items()]
+        measured = results[-1] if results else None
+    parts = {} if measured is None else measured["sets"]
+    return {name: SetResult.model_validate(part).progress for name, part in parts.items()}
+
+
+def _travel_steps(runs: list[Run], steps: int) -> float:
+    """Read off the first run that has a whole curve: all have the same schedule."""
+    from proxy.ranking.rate_search import travel_in_steps
+
+    for run in runs:
+        curve = (run.result or {}).get("curve")
+        if run.state == State.FINISHED and curve:
+            return travel_in_steps([row[0] for row in curve], [row[RATE] for row in curve], steps, run.learning_rate)
+    return float(steps)
+
+
+def _row(run: Run, one: "LadderRun") -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "recipe": one.anchor,
+        "rate": one.rate,
+        "seed": one.seed,
+        "score": one.score,
+        "progress": dict(one.progress),
+        "update_ulps": one.update_ulps,
+        "error": run.error,
+    }
+
+
+def names_of(session: Session, search: RateSearch) -> dict[str, str]:
+    """Names of the anchors by id."""
+    rows = session.execute(select(Recipe.id, Recipe.name).where(Recipe.id.in_(search.anchors)))
+    return {row.id: row.name for row in rows}
