@@ -10,7 +10,7 @@ KEEP ?=
 CORPORA ?=
 REFERENCES ?=
 
-.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training bench-theory lock clean
 
 install: $(VENV)/.installed
 
@@ -67,6 +67,11 @@ bench-training: install
 # of real text, a corpus a file; without it the text of the Python installation stands in.
 bench-data: install
 	$(BIN)/python -m tests.benchmarks.data $(CORPORA)
+
+# When a small rate keeps the order of recipes in theory: var/bench/theory.json and docs/benchmarks/theory.md with its
+# figure, in about five minutes. One thread: the matrices are too small for more.
+bench-theory: install
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.theory
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt
