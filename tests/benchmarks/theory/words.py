@@ -3,8 +3,9 @@
 HEADING = (
     "# A small rate keeps the order of recipes: random-feature models",
     "",
-    'Made by `make bench-theory`. What "must" asks was set after looking at smaller runs of the same model, and four of',
-    'its lines were changed after the first whole run: "holds" guards what was found, and confirms nothing independently.',
+    'Made by `make bench-theory`. What "must" asks was set after looking at smaller runs of the same model, and four',
+    'of its lines were changed after the first whole run: "holds" guards what was found, and confirms nothing',
+    "independently.",
 )
 
 SETTING = """
