@@ -46,10 +46,10 @@ def needed_travel(ladder: Ladder, below: float, limits: Thresholds) -> tuple[flo
     if len(pair) < 2 or pair[1][1] <= pair[0][1]:
         return None
     (x0, y0), (x1, y1) = ((math.log(travel), value) for travel, value in pair)
-    travel = math.exp(x0 + (limits.progress - y0) * (x1 - x0) / (y1 - y0))
-    if passing is None and travel > FURTHEST * points[-1][0]:
+    log_travel = x0 + (limits.progress - y0) * (x1 - x0) / (y1 - y0)
+    if passing is None and log_travel > math.log(FURTHEST * points[-1][0]):
         return None
-    return travel, passing is None
+    return math.exp(log_travel), passing is None
 
 
 def budgets_for(ladder: Ladder, travel: float, rates: Sequence[float]) -> tuple[Budget, ...]:

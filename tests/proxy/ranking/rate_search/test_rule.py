@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.ranking.rate_search import Finding, Gate, Ladder, Outcome, Thresholds, Verdict, search_rate
@@ -305,6 +305,7 @@ def test_rates_in_another_unit_move_the_choice_with_them(scale: float) -> None:
 
 @few
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.floats(0, 1))
+@example([0.0, 0.0, 1e-38, 0.0], 0.0)
 def test_more_progress_never_raises_the_chosen_rate(by_rate: list[float], more: float) -> None:
     before = search_rate(with_progress(*by_rate)).rate
     after = search_rate(with_progress(*(value + more for value in by_rate))).rate
