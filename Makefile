@@ -44,7 +44,7 @@ imports: install
 
 unit: install
 	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/pytest -n 3 --dist worksteal $(if $(COVERAGE),--cov --cov-report=,--no-cov) -ra
+	$(BIN)/pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov --cov-report=,--no-cov) -ra
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 # A study on real corpora: CORPORA is a folder of <domain>.jsonl.zst with a validation/ folder beside them.
