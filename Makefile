@@ -9,8 +9,6 @@ QUICK ?=
 KEEP ?=
 CORPORA ?=
 REFERENCES ?=
-# COVERAGE=1 measures branch coverage as well, and asks for 90 %: a quarter more time.
-COVERAGE ?=
 
 .PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training bench-theory lock clean
 
@@ -43,9 +41,9 @@ imports: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov --cov-report=,--no-cov) -ra
-	$(if $(COVERAGE),$(BIN)/coverage report)
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report= -ra
+	$(BIN)/coverage report
 
 # A study on real corpora: CORPORA is a folder of <domain>.jsonl.zst with a validation/ folder beside them.
 study-small: install
