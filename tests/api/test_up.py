@@ -121,8 +121,8 @@ def test_what_died_is_started_again_after_a_pause(sleeper: Service, monkeypatch:
     sleeper.stop()
 
 
-def test_what_does_not_listen_is_killed(sleeper: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "STOP_SECONDS", 0.1)
+def test_what_does_not_listen_is_killed(sleeper: Service, tmp_path: Path) -> None:
+    sleeper.patience_seconds = 0.1
     (tmp_path / "sleep").write_text("#!/bin/sh\ntrap '' TERM\necho awake\nsleep 60\nsleep 60\n")
     sleeper.start()
     wait_for(lambda: "awake" in sleeper.last_words())

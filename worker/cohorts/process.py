@@ -1,4 +1,4 @@
-"""One child process: started from a specification file, heard line by line, killed with everything it started.
+"""One child process: told by a specification file what to do, heard line by line, killed with everything it started.
 
 It leads a process group of its own. Its standard input stays open as long as its supervisor lives; when that
 closes, however the supervisor ended, the child exits. Its standard error goes to a file whose end explains a crash.
@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from proxy.errors import OUT_OF_MEMORY, WHAT_HELPS
+from worker.cohorts.forking import ForkedProcess, fork_child, may_be_forked
 from worker.cohorts.launching import command_of, ranks_of, without_launcher
 from worker.cohorts.messages import CANCEL, STOP, ChildSpec, Line, read_line
 from worker.settings import Settings
@@ -24,6 +26,7 @@ from worker.settings import Settings
 EXIT_SECONDS = 5.0  # for a child that has said everything
 LAST_WORDS = 2000  # characters of standard error kept with an error
 RANK_KILLED = "Signal 9 (SIGKILL)"  # in torchrun's words about a rank
+Start = Callable[[IO[bytes]], subprocess.Popen[bytes] | ForkedProcess]  # with its standard error
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
@@ -51,21 +54,26 @@ def kernel_kills() -> int:
     return 0
 
 
+def execute(command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A program in a process group of its own, with pipes for its input and output."""
+    return subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
 class ChildProcess:
     """A running child. `next_line` never blocks longer than asked."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, start: Start, log: Path) -> None:
         self._log = log
         self._kernel_kills = kernel_kills()
         with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                command,
-                env=dict(environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
+            self._process = start(errors)
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name="child-lines", daemon=True)
         self._reader.start()
@@ -153,8 +161,13 @@ def running_child(spec: ChildSpec, settings: Settings, program: Sequence[str] | 
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "spec.json"
         path.write_text(spec.model_dump_json())
-        command = command_of(spec, path) if program is None else [*program, str(path)]
-        child = ChildProcess(command, child_environment(settings, ranks_of(spec)), Path(place) / "stderr.txt")
+        environment = child_environment(settings, ranks_of(spec))
+        if program is None and may_be_forked(spec):
+            start: Start = partial(fork_child, path, environment)
+        else:
+            command = command_of(spec, path) if program is None else [*program, str(path)]
+            start = partial(execute, command, environment)
+        child = ChildProcess(start, Path(place) / "stderr.txt")
         try:
             yield child
         finally:

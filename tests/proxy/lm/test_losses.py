@@ -174,13 +174,13 @@ if sys.argv[1] == "whole":
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-hidden = torch.randn(4096, 32, dtype=torch.bfloat16, requires_grad=True)
+hidden = torch.randn(2048, 32, dtype=torch.bfloat16, requires_grad=True)
 output = torch.randn(50257, 32, requires_grad=True)
 losses.mean_nats(hidden[:8], output, torch.arange(8)).backward()
 before = peak()
-losses.mean_nats(hidden, output, torch.arange(4096)).backward()
+losses.mean_nats(hidden, output, torch.arange(2048)).backward()
 with torch.no_grad():
-    losses.row_nats(hidden, output, torch.arange(4096))
+    losses.row_nats(hidden, output, torch.arange(2048))
 print(peak() - before)
 """
 
@@ -190,6 +190,7 @@ def test_a_large_vocabulary_takes_a_fraction_of_its_logits_memory() -> None:
         command = [sys.executable, "-c", PEAK, how]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    logits = 4096 * 50_257 * 4 / 2**20  # 785 MB in fp32
-    assert megabytes("chunks") < logits / 2
-    assert megabytes("whole") > logits
+    logits = 2048 * 50_257 * 4 / 2**20  # 393 MB in fp32
+    whole = megabytes("whole")
+    assert whole > logits
+    assert megabytes("chunks") < whole / 3

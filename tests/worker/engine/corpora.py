@@ -1,5 +1,6 @@
 """Real small files, and the rows of an evaluation on them, written without the use cases."""
 
+import gzip
 import json
 import random
 from dataclasses import dataclass, field
@@ -47,6 +48,13 @@ def write_corpus(path: Path, documents: int, seed: int) -> Path:
         for i in range(documents)
     ]
     path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_endless_corpus(folder: Path) -> Path:
+    """Small to write, and half a minute to read: the same ten thousand lines three hundred times."""
+    path = folder / "endless.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text": "again and again"}\n' * 10_000) * 300)
     return path
 
 

@@ -1,6 +1,5 @@
 """Jobs done by real children: a corpus is read, a tokenizer learnt, and what cannot be read says why."""
 
-import gzip
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from proxy.data.documents import DocumentTable
-from tests.worker.engine.corpora import Laboratory, add_corpus, write_corpus
+from tests.worker.engine.corpora import Laboratory, add_corpus, write_corpus, write_endless_corpus
 from tests.worker.engine.rows import add_job
 from worker.artifacts import documents_path, tokenizer_path
 from worker.cohorts.child import ORPHANED
@@ -22,13 +21,6 @@ from worker.settings import Settings
 from worker.store.models import Corpus, Job, Tokenizer
 from worker.store.sessions import Sessions, read_scope, session_scope
 from worker.store.states import State
-
-
-def write_endless_corpus(folder: Path) -> Path:
-    """Small to write, and half a minute to read: the same ten thousand lines three hundred times."""
-    path = folder / "endless.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"text": "again and again"}\n' * 10_000) * 300)
-    return path
 
 
 def the_corpus(sessions: Sessions) -> Corpus:

@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 40.0  # far above what it takes, for a machine that is busy
 @pytest.fixture
 def quick(settings: Settings, valkey_url: str) -> Settings:
     """Leases that run out while a test can wait for it."""
-    changes = {"broker_url": valkey_url, "lease_seconds": 3.0, "heartbeat_seconds": 0.3, "reconcile_seconds": 1.0}
+    changes = {"broker_url": valkey_url, "lease_seconds": 2.0, "heartbeat_seconds": 0.3, "reconcile_seconds": 1.0}
     return settings.model_copy(update=changes)
 
 
@@ -71,7 +71,7 @@ def test_a_run_survives_a_stopped_and_a_killed_worker(quick: Settings, sessions:
     laboratory = Laboratory(settings=quick, sessions=sessions, folder=tmp_path)
     laboratory.register(web=200, held=10)
     with session_scope(sessions) as session:
-        protocol = laboratory.add_protocol(session, protocol_spec(steps=2500))
+        protocol = laboratory.add_protocol(session, protocol_spec(steps=1500))
         session.flush()
         evaluation = laboratory.add_evaluation(
             session, protocol, laboratory.add_suite(session, "held"), {"web": 1.0}, max_epochs=100

@@ -19,6 +19,7 @@ from tests.worker.engine.corpora import Laboratory
 from tests.worker.engine.rows import protocol_spec
 from worker.artifacts import read_losses, states_folder, stored_path
 from worker.cohorts import process, supervisor
+from worker.cohorts.forking import SERVER_MODULE
 from worker.cohorts.messages import RunResult
 from worker.engine import work_until_idle
 from worker.reconciler import sweep_states
@@ -135,9 +136,19 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return bench.everything(run_id)
 
 
+def test_an_executed_child_comes_to_the_bits_of_a_forked_one(
+    bench: Bench, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "may_be_forked", lambda _: False)
+    (run_id,) = bench.submit()
+    work_until_idle(bench.sessions, bench.settings)
+    assert bench.everything(run_id) == alone
+
+
 def child() -> psutil.Process:
     """The training process that this test has started."""
-    (found,) = [one for one in psutil.Process().children() if "worker.cohorts.child" in " ".join(one.cmdline())]
+    (server,) = [one for one in psutil.Process().children() if SERVER_MODULE in one.cmdline()]
+    (found,) = server.children()
     return found
 
 

@@ -1,0 +1,144 @@
+"""Children of a fork server: as fresh as executed ones, told about as well, and independent of the server's life."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+
+from tests.worker.engine.corpora import write_endless_corpus
+from worker.cohorts import forking
+from worker.cohorts.child import ORPHANED
+from worker.cohorts.forking import UNKNOWN_END, ForkedProcess, fork_child, may_be_forked
+from worker.cohorts.messages import ChildSpec, CorpusSpec, JobEnded, RegisterCorpusSpec, read_line
+from worker.cohorts.process import child_environment
+from worker.settings import Settings
+
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[IO[bytes]]:
+    with (tmp_path / "stderr.txt").open("wb") as errors:
+        yield errors
+
+
+def written(spec: ChildSpec, path: Path) -> Path:
+    path.write_text(spec.model_dump_json())
+    return path
+
+
+@pytest.fixture
+def endless(settings: Settings, tmp_path: Path) -> Path:
+    """Work that never ends by itself."""
+    corpus = CorpusSpec(uri=str(write_endless_corpus(tmp_path)), text_field="text", fields=())
+    spec = RegisterCorpusSpec(artifact_dir=settings.artifact_dir, threads=1, compile=False, job="job_1", corpus=corpus)
+    return written(spec, tmp_path / "endless.json")
+
+
+@pytest.fixture
+def short(settings: Settings, tmp_path: Path) -> Path:
+    """Work that ends at once, with an error that names the file."""
+    corpus = CorpusSpec(uri=str(tmp_path / "none.jsonl"), text_field="text", fields=())
+    spec = RegisterCorpusSpec(artifact_dir=settings.artifact_dir, threads=1, compile=False, job="job_1", corpus=corpus)
+    return written(spec, tmp_path / "short.json")
+
+
+@contextmanager
+def forked(path: Path, environment: dict[str, str], log: IO[bytes]) -> Iterator[ForkedProcess]:
+    child = fork_child(path, environment, log)
+    try:
+        yield child
+    finally:
+        if psutil.pid_exists(child.pid):
+            os.kill(child.pid, signal.SIGKILL)
+        child.wait(PATIENCE_SECONDS)
+        for stream in (child.stdin, child.stdout):
+            stream.close()
+
+
+def server() -> psutil.Process:
+    (found,) = [one for one in psutil.Process().children() if forking.SERVER_MODULE in one.cmdline()]
+    return found
+
+
+def test_a_child_does_its_work_says_so_and_ends(short: Path, settings: Settings, log: IO[bytes]) -> None:
+    with forked(short, child_environment(settings), log) as child:
+        end = read_line(child.stdout.readline())
+        assert isinstance(end, JobEnded)
+        assert "none.jsonl" in (end.error or "")
+        assert child.wait(PATIENCE_SECONDS) == 0
+        assert child.wait(0) == 0
+
+
+def test_a_child_leads_a_group_and_has_the_environment_it_was_given(
+    endless: Path, settings: Settings, log: IO[bytes]
+) -> None:
+    with forked(endless, child_environment(settings) | {"TORCHINDUCTOR_CACHE_DIR": "/here"}, log) as child:
+        assert os.getpgid(child.pid) == os.getsid(child.pid) == child.pid
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.1)
+        open_files = {os.readlink(f"/proc/{child.pid}/fd/{number}") for number in range(3)}
+        assert log.name in open_files
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+
+
+def test_a_child_ends_when_nobody_can_hear_it(endless: Path, settings: Settings, log: IO[bytes]) -> None:
+    with forked(endless, child_environment(settings), log) as child:
+        child.stdin.close()
+        assert child.wait(PATIENCE_SECONDS) == ORPHANED
+
+
+def test_children_come_from_one_server_that_computes_nothing(
+    endless: Path, short: Path, settings: Settings, log: IO[bytes]
+) -> None:
+    environment = child_environment(settings)
+    with forked(endless, environment, log) as first, forked(short, environment, log) as second:
+        assert {child.pid for child in server().children()} >= {first.pid}
+        assert server().num_threads() == 1
+        assert second.wait(PATIENCE_SECONDS) == 0
+        first.stdin.close()
+        assert first.wait(PATIENCE_SECONDS) == ORPHANED
+
+
+def test_a_server_that_was_killed_takes_no_child_with_it_and_is_replaced(
+    endless: Path, settings: Settings, log: IO[bytes]
+) -> None:
+    environment = child_environment(settings)
+    with forked(endless, environment, log) as child:
+        killed = server()
+        killed.kill()
+        killed.wait()
+        assert child.wait(PATIENCE_SECONDS) == UNKNOWN_END
+        assert psutil.pid_exists(child.pid)
+        with forked(endless, environment, log) as other:
+            assert other.pid in {one.pid for one in server().children()}
+        child.stdin.close()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while psutil.pid_exists(child.pid) and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_other_threads_want_another_server(short: Path, settings: Settings, log: IO[bytes]) -> None:
+    with forked(short, child_environment(settings), log) as child:
+        child.wait(PATIENCE_SECONDS)
+    first = server()
+    with forked(short, child_environment(settings) | {"OMP_NUM_THREADS": "2"}, log) as child:
+        child.wait(PATIENCE_SECONDS)
+    assert server() != first
+    assert server().environ()["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_child_is_forked_where_libraries_allow_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ChildSpec(artifact_dir=settings.artifact_dir, threads=1, compile=False)
+    assert may_be_forked(spec)
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert not may_be_forked(spec)
