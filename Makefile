@@ -10,7 +10,7 @@ KEEP ?=
 CORPORA ?=
 REFERENCES ?=
 
-.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training bench-theory lock clean
+.PHONY: demo test install lint types imports unit up study-small bench-lanes bench-ranking bench-data bench-training bench-study bench-theory lock clean
 
 install: $(VENV)/.installed
 
@@ -72,6 +72,10 @@ bench-data: install
 # figure, in about five minutes. One thread: the matrices are too small for more.
 bench-theory: install
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.theory
+
+# What rate search, replication and studies promise: var/bench/study.json and docs/benchmarks/study.md, in minutes.
+bench-study: install
+	$(BIN)/python -m tests.benchmarks.study
 
 lock: install
 	$(BIN)/pip freeze --exclude-editable | grep -v '^foretaste' | sed 's/+cpu//' > constraints.txt

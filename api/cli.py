@@ -21,6 +21,7 @@ from api.nouns import NOUNS
 from api.progress import RunWatcher
 from api.questions import QUESTIONS
 from api.rate_searches.commands import rate_search
+from api.replications.commands import evaluate
 from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
 from worker.settings import Settings, get_settings
 
@@ -34,6 +35,7 @@ for noun, commands in NOUNS.items():
 for question in QUESTIONS:
     app.command()(question)
 app.command("rate-search")(rate_search)
+app.command()(evaluate)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from api.proxy_scores.endpoints import router as proxy_scores
 from api.rate_searches.endpoints import router as rate_searches
 from api.recipes.endpoints import router as recipes
 from api.references.endpoints import router as references
+from api.replications.endpoints import router as replications
 from api.runs.endpoints import router as runs
 from api.schedules.endpoints import router as schedules
 from api.suites.endpoints import router as suites
@@ -52,6 +53,7 @@ NOUNS = (
     extrapolation,
     flips,
     rate_searches,
+    replications,
     schedules,
     keys,
 )

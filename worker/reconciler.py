@@ -20,6 +20,7 @@ from worker.cohorts.work import conclude
 from worker.parts import heal
 from worker.queue import Bell, ring
 from worker.rate_searches import conclude_searches
+from worker.replications import advance_replications
 from worker.retirements import purge_again
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
@@ -33,12 +34,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What one look found: rows freed from dead workers, evaluations and rate searches concluded late, and whether a
-    bell rang."""
+    """What one look found: rows freed from dead workers, evaluations and rate searches concluded late, replications
+    that went on late, and which bells rang."""
 
     freed_runs: tuple[str, ...]
     freed_jobs: tuple[str, ...]
     concluded: tuple[str, ...]
+    advanced: tuple[str, ...]
     rang: tuple[Bell, ...]
 
 
@@ -60,7 +62,9 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
     sweep_states(sessions, settings, now)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings) + conclude_searches(sessions, settings)
-    return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, rang=rang)
+    if advanced := advance_replications(sessions, settings):
+        rang += _ring_for_waiting(sessions, settings, now)  # for the next round
+    return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, advanced=advanced, rang=rang)
 
 
 def _purge_again(session: Session, settings: Settings) -> None:

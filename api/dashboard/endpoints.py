@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from api.dashboard.pages import read_page
-from api.dashboard.rendering import STATIC, render_page, render_search
+from api.dashboard.races import read_race_page
+from api.dashboard.rendering import STATIC, render_page, render_race, render_search
 from api.dashboard.searches import read_search_page
 from api.dashboard.selection import Selection
 from api.dependencies import Reading, SettingsOf
@@ -73,3 +74,10 @@ def show_search(session: Reading, id: Text = "") -> HTMLResponse:
     """The page of a rate search, the newest if none is named; 404 with the same page around it for an unknown one."""
     page = read_search_page(session, id)
     return HTMLResponse(render_search(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)
+
+
+@router.get("/replication", response_class=HTMLResponse)
+def show_race(session: Reading, id: Text = "") -> HTMLResponse:
+    """The page of a replication, the newest if none is named; 404 with the same page around it for an unknown one."""
+    page = read_race_page(session, id)
+    return HTMLResponse(render_race(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

@@ -20,6 +20,7 @@ from api.dashboard.queries import (
     read_rival_protocols,
     read_work,
 )
+from api.dashboard.races import RaceBadge, read_badge
 from api.dashboard.ranking import Ranking, view_ranking
 from api.dashboard.scales import Scales, view_scales
 from api.dashboard.selection import Selection
@@ -63,6 +64,7 @@ class Page:
     pair_flips: Body | None = None
     offers_flips: bool = False
     scales: Scales | None = None
+    race: RaceBadge | None = None
     step: NextStep | None = None
     problem: str = ""
 
@@ -169,6 +171,7 @@ def _with_ranking(session: Session, page: Page, body: Body) -> Page:
         protocol=protocol,
         suite=suite,
         ranking=view_ranking(body, page.selection),
+        race=read_badge(session, body["protocol"]["id"], body["suite"]["id"]),
         reference_sets=tuple(sets),
     )
     if not sets:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.dashboard import formats
 from api.dashboard.pages import Page, versioned
+from api.dashboard.races import PLACES, RacePage
 from api.dashboard.searches import SearchPage
 from proxy.ranking.flip_words import write_rate
 
@@ -49,6 +50,11 @@ def render_page(page: Page) -> str:
 def render_search(page: SearchPage) -> str:
     """The page of a rate search as HTML."""
     return _environment().get_template("rate_search.html").render(page=page)
+
+
+def render_race(page: RacePage) -> str:
+    """The page of a replication as HTML."""
+    return _environment().get_template("replication.html").render(page=page, places=PLACES)
 
 
 @lru_cache(maxsize=16)

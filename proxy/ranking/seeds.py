@@ -73,8 +73,14 @@ def fit_seeds(scores_RT: Float64Array) -> TwoWayFit:
     return _fit(scores_RT, rank if is_two_way else 0)
 
 
-def estimate_seed_noise(scores_RT: Float64Array, fit: TwoWayFit, anchors: AnchorNoise | None) -> SeedNoise | None:
-    """None where nothing shows the noise: one seed everywhere and no anchors, or seeds without any effect."""
+def estimate_seed_noise(
+    scores_RT: Float64Array, fit: TwoWayFit, anchors: AnchorNoise | None, *, most_prior: float = np.inf
+) -> SeedNoise | None:
+    """None where nothing shows the noise: one seed everywhere and no anchors, or seeds without any effect.
+
+    `most_prior` bounds the degrees of freedom that a recipe borrows from the pool: its noise is then never taken to be
+    as well known as the pool's, whether or not the recipes at hand look alike.
+    """
     squares = float(fit.residual_N @ fit.residual_N)
     degrees = fit.degrees
     if degrees > 0 and np.sqrt(squares / degrees) <= NO_NOISE * np.nanmax(np.abs(scores_RT)):
@@ -84,7 +90,7 @@ def estimate_seed_noise(scores_RT: Float64Array, fit: TwoWayFit, anchors: Anchor
     if squares == 0.0:
         return None
     pooled = squares / degrees
-    variance_R, degrees_R = _moderate(fit, len(scores_RT), pooled, degrees)
+    variance_R, degrees_R = _moderate(fit, len(scores_RT), pooled, degrees, most_prior)
     return SeedNoise(
         variance_R=variance_R,
         degrees_R=degrees_R,
@@ -205,13 +211,17 @@ def _spread(residual_BN: Float64Array, fit: TwoWayFit, own_R: Float64Array) -> F
     return spread
 
 
-def _moderate(fit: TwoWayFit, recipes: int, pooled: float, degrees: float) -> tuple[Float64Array, Float64Array]:
+def _moderate(
+    fit: TwoWayFit, recipes: int, pooled: float, degrees: float, most_prior: float
+) -> tuple[Float64Array, Float64Array]:
     """max(pooled, moderated) variance of each recipe, with its degrees of freedom."""
     own_R = _own_degrees(fit, recipes)
     squares_R = np.bincount(fit.recipe_N, weights=fit.residual_N**2, minlength=recipes)
     has_own = own_R > 1e-9
-    prior = _prior_degrees(squares_R[has_own] / own_R[has_own], own_R[has_own], pooled)
+    prior = min(_prior_degrees(squares_R[has_own] / own_R[has_own], own_R[has_own], pooled), most_prior)
     variance_R, degrees_R = np.full(recipes, pooled), np.full(recipes, degrees)
+    if np.isfinite(most_prior):
+        degrees_R = np.minimum(prior + own_R, degrees)
     if np.isfinite(prior):
         moderated_R = (prior * pooled + squares_R) / (prior + own_R)
         is_noisier = has_own & (moderated_R > pooled)

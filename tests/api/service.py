@@ -60,7 +60,7 @@ class Service:
 
     def post(self, path: str, body: object = None, **options: Any) -> httpx2.Response:
         """With the key, and JSON unless told otherwise."""
-        content = {} if body is None else {"json": body}
+        content: dict[str, Any] = {} if body is None else {"json": body}
         headers = {"X-API-Key": self.key, **options.pop("headers", {})}
         return self.http.post(path, headers=headers, **content, **options)
 

@@ -25,7 +25,7 @@ from tests.proxy.ranking.rate_search.ladders import ladder_of
 from tests.worker.engine.corpora import write_corpus
 from worker.engine import work_until_idle
 from worker.settings import Settings, get_settings
-from worker.store.models import Job, RateSearch
+from worker.store.models import Job, RateSearch, Recipe, Replication
 from worker.store.sessions import session_scope
 from worker.store.states import State
 
@@ -377,6 +377,54 @@ def test_a_rate_search_that_has_ended_is_told_with_its_gates(run: Run, ranked: S
     said = " ".join(good(run(*arguments)).split())
     assert "✗ progress" in said
     assert "No rate up to 0.0003 passes; what fails there: progress." in said
+
+
+def test_the_documented_replication_says_its_cost_before_anything_is_queued(
+    run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seeds of two recipes are there; the third's are to train. Followed until it has ended, it is told."""
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: None)
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    document = (Path(__file__).parents[2] / "docs" / "replication.md").read_text()
+    command = next(line for line in document.splitlines() if line.startswith("foretaste evaluate"))
+    arguments = shlex.split(command)[1:]
+    cost = "3 recipes; the first look is at 6 runs, 4 of them finished already. The budget pays for "
+    said = good(run(*arguments, "--estimate"))
+    assert cost in said
+    assert "all seeds would be 48" in said
+    assert json.loads(good(run(*arguments, "--estimate", "--json")))["runs_to_train_until_first_look"] == 2
+    assert ranked.get("/v1/replications").json()["items"] == []
+    said = good(run(*arguments, "--no-watch"))
+    race = ranked.get("/v1/replications").json()["items"][0]
+    assert cost in said
+    assert f"replication {race['id']}: running" in said
+    assert json.loads(good(run(*arguments, "--no-watch", "--json")))["progress"]["queued"] == 2
+    end_race(ranked, race["id"])
+    said = " ".join(good(run(*arguments)).split())
+    assert "The best of 3 recipes is even." in said
+    assert "at most 0.05, over all recipes and looks (1 look, 0.0071 of it spent)" in said
+    assert "✓ among the best" in said
+    short = ["evaluate", "--resolve", "best", "--budget", "2h"]
+    assert "2 recipes; the first look is at 4 runs, 4 of them" in good(run(*short, "--estimate"))
+    refused = run(*short[:3], "--budget", "0h")
+    assert refused.exit_code == 1
+    assert "/budget" in str(refused.exception)
+    assert run("evaluate", "--budget", "2h").exit_code == 2  # what to resolve is missing
+
+
+def end_race(service: Service, race_id: str) -> None:
+    """As if its first look had found the recipe `even` to be the best."""
+    with session_scope(service.sessions) as session:
+        row = session.get_one(Replication, race_id)
+        names = {session.get_one(Recipe, key).name: key for key in row.recipes}
+        best = names.pop("even")
+        rest = list(names.values())
+        rows = [{"recipe": best, "place": "best", "seeds": 2, "score": 1.5, "better_than": rest}]
+        rows += [{"recipe": one, "place": "rest", "seeds": 2, "score": 2.5, "better_than": []} for one in rest]
+        look = {"seeds": 2, "best": [best], "rest": rest, "open": [], "resolved_pairs": 2, "error_spent": 0.05 / 7}
+        row.report = {"recipes": rows, "resolved_pairs": 2, "pairs": 3, "error_spent": 0.05 / 7}
+        row.looks = [look | {"runs_used": 2, "taken_at": "2026-03-01T12:00:00+00:00"}]
+        row.state, row.outcome = State.FINISHED, "resolved"
 
 
 def end_search(service: Service, search_id: str, ladder: Ladder) -> None:

@@ -24,6 +24,7 @@ from worker.cohorts.messages import (
 from worker.evaluations import conclude_runs
 from worker.leases import Claim
 from worker.rate_searches import conclude_searches
+from worker.replications import advance_replications
 from worker.settings import Settings
 from worker.store.models import Job, Run
 from worker.store.sessions import Sessions, session_scope
@@ -40,6 +41,7 @@ def conclude(sessions: Sessions, settings: Settings, run_ids: Sequence[str]) -> 
         with session_scope(sessions) as session:
             conclude_runs(session, settings, run_ids)
         conclude_searches(sessions, settings)
+        advance_replications(sessions, settings)
     except CONCLUSION_ERRORS:
         logger.exception("the evaluations of runs %s could not be concluded yet", run_ids)
 

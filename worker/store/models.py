@@ -373,6 +373,39 @@ class RateSearch(Base):
     found: Mapped[Protocol | None] = relationship(foreign_keys=[found_id])
 
 
+class Replication(Base):
+    """Seeds given out look by look until something is resolved: worker.replications. Running until the race ends."""
+
+    __tablename__ = "replications"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("rep"))
+    request_key: Mapped[str] = mapped_column(String(64), unique=True)
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
+    suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"))
+    recipes: Mapped[list[Any]]  # ids
+    resolve: Mapped[str] = mapped_column(String(20))  # top-3, pairs
+    error_rate: Mapped[float]
+    most_seeds: Mapped[int]  # of one recipe
+    budget: Mapped[str | None] = mapped_column(String(60))  # as the user wrote it
+    budget_seconds: Mapped[float | None]
+    max_runs: Mapped[int | None]
+    budget_runs: Mapped[int | None]  # what the budget comes to; None until it is known what a run takes
+    seconds_per_run: Mapped[float | None]
+    runs_used: Mapped[int] = mapped_column(default=0)  # that were not there yet when they were asked for
+    state: Mapped[State] = mapped_column(default=State.RUNNING, index=True)
+    outcome: Mapped[str | None] = mapped_column(String(20))  # proxy.ranking.replication.RaceState, or failures
+    estimate: Mapped[dict[str, Any]]  # what it was to cost when it was submitted
+    points: Mapped[list[Any]]  # recipe, seeds, evaluation, is_own; the newest of a recipe last
+    failed: Mapped[dict[str, Any]]  # recipes that take no further part: reason, is_lasting
+    looks: Mapped[list[Any]]  # each look that was taken, with what was known after it
+    report: Mapped[dict[str, Any] | None]  # what is known: worker.replications.racing
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+    protocol: Mapped[Protocol] = relationship()
+    suite: Mapped[Suite] = relationship()
+
+
 class Schedule(Base):
     """A cron rule (UTC) that re-evaluates a selection of recipes under a protocol's newest version."""
 

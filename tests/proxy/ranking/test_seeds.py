@@ -138,3 +138,17 @@ def test_thousands_of_seeds_that_no_two_recipes_share_are_fitted_at_once() -> No
     fit = fit_seeds(table)
     assert fit.degrees == 1500
     assert fit.basis_NQ.shape == (3000, 0)
+
+
+def test_a_bounded_prior_leaves_the_variance_of_like_recipes_and_lowers_its_degrees() -> None:
+    table = draw(12, 4)
+    plain = seed_noise(table)
+    bounded = estimate_seed_noise(table, fit_seeds(table), None, most_prior=8)
+    assert bounded is not None
+    assert bounded.pooled == plain.pooled
+    assert (bounded.variance_R >= plain.pooled).all()
+    np.testing.assert_allclose(bounded.degrees_R, 8 + (4 - 1) * (12 - 1) / 12)
+    few = draw(3, 2)
+    still = estimate_seed_noise(few, fit_seeds(few), None, most_prior=8)
+    assert still is not None
+    assert still.degrees_R.max() <= still.pooled_degrees == 2

@@ -1,0 +1,215 @@
+"""The race itself: when a round has ended a look is taken, and the next round submitted or the end written down."""
+
+import logging
+from collections.abc import Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from proxy.errors import ConflictError, ForetasteError
+from worker.protocols import known_noise
+from worker.replications.costs import runs_paid_for, runs_to_train, seconds_of_run
+from worker.replications.requests import Budget
+from worker.replications.rounds import Gathered, gather, newest_points, round_has_ended, submit_round
+from worker.settings import Settings
+from worker.store.models import Recipe, Replication, utc_now
+from worker.store.sessions import Sessions, read_scope, session_scope
+from worker.store.states import State
+
+if TYPE_CHECKING:
+    from proxy.ranking.replication import Race, RaceStatus
+
+UNLIMITED = 10**9  # the budget counts runs that are not there yet, which only this room knows
+ORDER = {"best": 0, "open": 1, "ordered": 1, "rest": 2}  # in which a report lists them
+FAILURES, BUDGET_SPENT = "failures", "budget_spent"
+
+logger = logging.getLogger(__name__)
+
+
+def advance_replications(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
+    """Takes every look that is due, each race in a transaction of its own; the ids of those that moved.
+
+    What cannot be decided for a mistake of ours is logged, and tried again by the next who looks.
+    """
+    running = select(Replication).where(Replication.state == State.RUNNING).order_by(Replication.created_at)
+    with read_scope(sessions) as session:
+        due = [row.id for row in session.scalars(running) if round_has_ended(session, row)]
+    moved = []
+    for replication_id in due:
+        try:
+            with session_scope(sessions) as session:
+                if advance_replication(session, settings, replication_id):
+                    moved.append(replication_id)
+        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
+            logger.exception("replication %s could not go on yet", replication_id)
+    return tuple(moved)
+
+
+def advance_replication(session: Session, settings: Settings, replication_id: str) -> bool:
+    """Goes on as far as what is there allows; True if anything changed. A race that cannot go on has failed, with the
+    reason; sent again, it goes on."""
+    row = session.get_one(Replication, replication_id, with_for_update=True, populate_existing=True)
+    has_moved = False
+    while not row.state.is_final and round_has_ended(session, row):
+        has_moved = True
+        try:
+            with session.begin_nested():
+                _step(session, settings, row)
+        except ForetasteError as error:
+            end(row, State.FAILED, error=str(error))
+        session.flush()
+    return has_moved
+
+
+def begin(session: Session, settings: Settings, row: Replication) -> None:
+    """The first round: as many seeds as the first look needs, or one run alone where nobody knows what one takes."""
+    if row.budget_seconds is not None and row.budget_runs is None:
+        submit(session, settings, row, {row.recipes[0]: 1})
+    else:
+        submit(session, settings, row, dict.fromkeys(row.recipes, race_of(row).looks[0]))
+
+
+def submit(session: Session, settings: Settings, row: Replication, seeds: Mapping[str, int]) -> None:
+    """A round that the budget pays for; else the race has ended."""
+    known = {recipe: int(point["seeds"]) for recipe, point in newest_points(row).items()}
+    cost = runs_to_train(session, row.protocol, seeds, known)
+    if row.budget_runs is not None and row.runs_used + cost > row.budget_runs:
+        end(row, State.FINISHED, outcome=BUDGET_SPENT)
+        return
+    row.runs_used += cost
+    submit_round(session, settings, row, seeds)
+
+
+def end(row: Replication, state: State, *, outcome: str | None = None, error: str | None = None) -> None:
+    """Written once; sent again, a race that did not end for good goes on."""
+    row.state, row.outcome, row.error, row.finished_at = state, outcome, error, utc_now()
+
+
+def race_of(row: Replication) -> "Race":
+    """The rules, which were fixed before the first look."""
+    from proxy.ranking.replication import Race, parse_goal
+
+    return Race(goal=parse_goal(row.resolve), error_rate=row.error_rate, most_seeds=row.most_seeds)
+
+
+def _step(session: Session, settings: Settings, row: Replication) -> None:
+    """One round has ended: failures are noted, the look is taken, and the next round begins or nothing does."""
+    gathered = gather(session, row)
+    row.failed = {**row.failed, **gathered.failed}
+    alive = [recipe for recipe in row.recipes if recipe not in row.failed]
+    if not alive:
+        end(row, State.FAILED, outcome=FAILURES, error=_all_failed(session, row))
+    elif row.budget_seconds is not None and row.budget_runs is None and not _learn_cost(session, row):
+        _probe(session, settings, row, alive)
+    elif lacking := [recipe for recipe in alive if recipe not in gathered.scores or len(gathered.scores[recipe]) < 2]:
+        submit(session, settings, row, dict.fromkeys(lacking, race_of(row).looks[0]))
+    else:
+        _look(session, settings, row, gathered)
+
+
+def _learn_cost(session: Session, row: Replication) -> bool:
+    """Converts the time to runs, once, by what a run took; False if that is not known yet."""
+    row.seconds_per_run = seconds_of_run(session, row.protocol)
+    budget = Budget(text=row.budget, seconds=row.budget_seconds, runs=row.max_runs)
+    row.budget_runs = runs_paid_for(budget, row.seconds_per_run)
+    return row.budget_runs is not None
+
+
+def _probe(session: Session, settings: Settings, row: Replication, alive: list[str]) -> None:
+    """The run that was to show the cost of one failed: the next recipe's."""
+    untried = [recipe for recipe in alive if recipe not in newest_points(row)]
+    if not untried:
+        raise ConflictError(f"no finished run says how long one takes, so {row.budget} are no number; give max_runs")
+    submit(session, settings, row, {untried[0]: 1})
+
+
+def _look(session: Session, settings: Settings, row: Replication, gathered: Gathered) -> None:
+    from proxy.ranking.replication import RaceState, continue_race
+
+    status = continue_race(
+        _digest(session, row, gathered),
+        race_of(row),
+        batch=UNLIMITED,
+        runs_left=UNLIMITED,
+        failed=sorted(row.failed),
+    )
+    row.report = _report(status, gathered)
+    if status.looks_taken > len(row.looks):
+        row.looks = [*row.looks, _look_row(row, status)]
+    if status.state is not RaceState.RACING:
+        end(row, State.FINISHED, outcome=str(status.state))
+        return
+    wanted: dict[str, int] = {}
+    for run in status.next_runs:
+        wanted[run.recipe] = max(wanted.get(run.recipe, 0), run.seed + 1)
+    submit(session, settings, row, {recipe: wanted[recipe] for recipe in row.recipes if recipe in wanted})
+
+
+def _digest(session: Session, row: Replication, gathered: Gathered) -> Any:
+    """The suite's score is all that a race compares: one set. Anchors are those that do not race themselves."""
+    import numpy as np
+
+    from proxy.ranking.evidence import Digest, RecipeDigest, SetDigest
+
+    racing = set(session.scalars(select(Recipe.fingerprint).where(Recipe.id.in_(row.recipes))))
+    entries = (
+        RecipeDigest(
+            recipe=recipe,
+            seeds=tuple(sorted(scores)),
+            scores={"suite": np.array([scores[seed] for seed in sorted(scores)])},
+            document_variances={"suite": 0.0},
+            seed_by_document={"suite": 0.0},
+        )
+        for recipe, scores in gathered.scores.items()
+    )
+    return Digest(
+        sets=(SetDigest(name="suite", share=1.0, clusters=1),),
+        recipes=tuple(entries),
+        anchors=known_noise(row.protocol, row.suite, racing),
+    )
+
+
+def _report(status: "RaceStatus", gathered: Gathered) -> dict[str, Any]:
+    """What is known so far. `better_than` are ids of recipes that are known to be worse."""
+    places = {**dict.fromkeys(status.best, "best"), **dict.fromkeys(status.rest, "rest")}
+    rows = []
+    for index, recipe in enumerate(status.recipes):
+        beaten = [status.recipes[other] for other in status.is_better_RR[index].nonzero()[0]]
+        rows.append(
+            {
+                "recipe": recipe,
+                "place": "open" if recipe in status.undecided else places.get(recipe, "ordered"),
+                "seeds": len(gathered.scores[recipe]),
+                "score": fmean(gathered.scores[recipe].values()),
+                "better_than": beaten,
+            }
+        )
+    count = len(status.recipes)
+    return {
+        "recipes": sorted(rows, key=lambda one: (ORDER[one["place"]], -len(one["better_than"]), one["score"])),
+        "resolved_pairs": status.resolved_pairs,
+        "pairs": count * (count - 1) // 2,
+        "error_spent": status.error_spent,
+    }
+
+
+def _look_row(row: Replication, status: "RaceStatus") -> dict[str, Any]:
+    return {
+        "seeds": race_of(row).looks[status.looks_taken - 1],
+        "best": list(status.best),
+        "rest": list(status.rest),
+        "open": list(status.undecided),
+        "resolved_pairs": status.resolved_pairs,
+        "error_spent": status.error_spent,
+        "runs_used": row.runs_used,
+        "taken_at": utc_now().isoformat(),
+    }
+
+
+def _all_failed(session: Session, row: Replication) -> str:
+    recipe = row.recipes[0]
+    name = session.get_one(Recipe, recipe).name
+    return f"every recipe failed; {name}: {row.failed[recipe]['reason']}"
