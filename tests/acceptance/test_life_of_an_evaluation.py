@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import yaml
 
@@ -164,39 +163,26 @@ def test_a_schedule_trains_nothing_twice(client: Client) -> None:
     assert len(second["reused"]) >= 1
 
 
-def test_a_run_whose_worker_is_killed_is_finished_by_another_attempt(client: Client, stack: Stack) -> None:
-    long_protocol = yaml.safe_load((EXAMPLES / "protocol.yaml").read_text()) | {"name": "long", "steps": 1500}
+def test_what_a_killed_worker_had_begun_is_finished_by_another(client: Client, stack: Stack) -> None:
+    long_protocol = yaml.safe_load((EXAMPLES / "protocol.yaml").read_text()) | {"name": "long", "steps": 1000}
     long_protocol["architecture"]["vocabulary"] = client.get("/v1/protocols/nano")["spec"]["architecture"]["vocabulary"]
     client.post("/v1/protocols", long_protocol)
     evaluation = ask(client, mixture("killed", 1, 2) | {"sources": long_sources()}, protocol="long", seeds=1)
+    anchors = [client.post("/v1/recipes", mixture(f"anchor-{k}", 1, k))["id"] for k in (1, 3, 9)]
+    asked = {"protocol": "nano", "suite": "held-out", "anchors": anchors, "rates": [1e-4, 1e-3, 1e-2], "seeds": 2}
+    search = client.post("/v1/rate-searches", asked)
     wait_for_step(client, evaluation["id"])
     worker = stack.service("worker").process
     assert worker is not None
-    killed = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
     os.killpg(worker.pid, signal.SIGKILL)
-    for process in killed:
-        process.wait(PATIENCE_SECONDS) if process.pid == worker.pid else None
-    ended = tend_until_final(client, stack, evaluation["id"])
+    worker.wait(PATIENCE_SECONDS)
+
+    ended = tend_until_ended(client, stack, f"/v1/evaluations/{evaluation['id']}")
     assert (ended["state"], ended["runs"][0]["attempt"]) == ("finished", 2)
-
-
-def test_a_rate_search_outlives_its_worker(client: Client, stack: Stack) -> None:
-    anchors = [client.post("/v1/recipes", mixture(f"anchor-{k}", 1, k))["id"] for k in (1, 3, 9)]
-    body = {"protocol": "nano", "suite": "held-out", "anchors": anchors, "rates": [1e-3, 1e-2], "seeds": 2}
-    search = client.post("/v1/rate-searches", body)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not search["progress"]["running"] and time.monotonic() < deadline:
-        search = client.get(f"/v1/rate-searches/{search['id']}")
-    worker = stack.service("worker").process
-    assert worker is not None
-    os.killpg(worker.pid, signal.SIGKILL)
-    while search["state"] == "running" and time.monotonic() < deadline:
-        stack.tend()
-        time.sleep(0.2)
-        search = client.get(f"/v1/rate-searches/{search['id']}")
+    search = tend_until_ended(client, stack, f"/v1/rate-searches/{search['id']}")
     assert search["state"] == "finished", search["error"]
-    assert len(search["report"]["evidence"]) == 12
-    assert [row["rate"] for row in search["report"]["rates"]] == body["rates"]
+    assert len(search["report"]["evidence"]) == 18
+    assert [row["rate"] for row in search["report"]["rates"]] == asked["rates"]
 
 
 def long_sources() -> list[Resource]:
@@ -212,15 +198,15 @@ def wait_for_step(client: Client, evaluation_id: str) -> None:
     raise AssertionError("the run did not begin to train")
 
 
-def tend_until_final(client: Client, stack: Stack, evaluation_id: str) -> Resource:
+def tend_until_ended(client: Client, stack: Stack, path: str) -> Resource:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         stack.tend()
-        evaluation = client.get(f"/v1/evaluations/{evaluation_id}")
-        if evaluation["state"] not in ("queued", "running"):
-            return evaluation
+        found = client.get(path)
+        if found["state"] not in ("queued", "running"):
+            return found
         time.sleep(0.2)
-    raise AssertionError("the run was not finished")
+    raise AssertionError(f"{path} did not end")
 
 
 def refusal(client: Client, path: str, body: object) -> tuple[int, str]:

@@ -4,6 +4,7 @@ A process has one server at most. It is started with the first child, and again 
 other threads; it ends with its process.
 """
 
+import atexit
 import json
 import os
 import select
@@ -21,6 +22,7 @@ from worker.cohorts.launching import ranks_of
 from worker.cohorts.messages import ChildSpec, ProtocolSpec
 
 SERVER_MODULE = "worker.cohorts.fork_server"
+CLOSE_SECONDS = 5.0  # for a server, which ends as soon as nobody can ask it
 UNKNOWN_END = -9  # of a child whose server is gone: it is taken for killed, as the server was
 READ_AT_START = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
 
@@ -116,7 +118,11 @@ class ForkServer:
         """Children that work go on."""
         self._socket.close()
         if self.owner == os.getpid():
-            self._process.wait()
+            try:
+                self._process.wait(CLOSE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
 
 _lock = threading.Lock()
@@ -145,3 +151,9 @@ def _server_for(environment: Mapping[str, str], *, is_new: bool = False) -> Fork
     if _server is None:
         _server = ForkServer(environment)
     return _server
+
+
+@atexit.register
+def _close_server() -> None:
+    if _server is not None:
+        _server.close()
