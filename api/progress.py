@@ -10,17 +10,24 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from api.client import Client, Resource
 
 POLL_SECONDS = 1.0
+TURNS = 10  # an evaluation of which nothing runs is looked at every so many polls
 FINAL = ("finished", "failed", "stopped", "cancelled")
 MARKS = {"finished": "[green]✓[/]", "stopped": "[yellow]■[/]", "failed": "[red]✗[/]", "cancelled": "[dim]–[/]"}
 
 
 class RunWatcher:
-    """Polls evaluations until all are final. Each run is reported once, whichever evaluations share it."""
+    """Polls evaluations until all are final. Each run is reported once, whichever evaluations share it.
+
+    Those that run are looked at each time, those that wait in turn: an answer costs the machine that trains some
+    milliseconds, and hundreds of evaluations may be watched.
+    """
 
     def __init__(self, client: Client, console: Console) -> None:
         self._client, self._console = client, console
         self._bars: dict[str, TaskID] = {}
         self._ended: set[str] = set()
+        self._seen: dict[str, Resource] = {}
+        self._polls = 0
         self.stalled_seconds = 0.0
 
     def watch(self, evaluation_ids: Iterable[str], title: str) -> list[Resource]:
@@ -48,14 +55,28 @@ class RunWatcher:
         )
 
     def _poll(self, open_ids: list[str], final: dict[str, Resource]) -> dict[str, Resource]:
-        """All runs by id; evaluations that became final are filed."""
-        runs: dict[str, Resource] = {}
-        for evaluation_id in open_ids:
-            evaluation = final.get(evaluation_id) or self._client.get(f"/v1/evaluations/{evaluation_id}")
+        """All runs by id, as they were last seen; evaluations that became final are filed."""
+        due = [id_ for turn, id_ in enumerate(open_ids) if id_ not in final and self._is_due(id_, turn)]
+        for evaluation_id in due:
+            evaluation = self._client.get(f"/v1/evaluations/{evaluation_id}")
+            self._seen.pop(evaluation_id, None)
+            self._seen[evaluation_id] = evaluation  # at the end: of a run that several share, the newest word counts
             if evaluation["state"] in FINAL:
                 final[evaluation_id] = evaluation
-            runs |= {run["id"]: {**run, "recipe_name": evaluation["recipe"]["name"]} for run in evaluation["runs"]}
-        return runs
+        self._polls += 1
+        return {
+            run["id"]: {**run, "recipe_name": evaluation["recipe"]["name"]}
+            for evaluation in self._seen.values()
+            for run in evaluation["runs"]
+        }
+
+    def _is_due(self, evaluation_id: str, turn: int) -> bool:
+        """True for what runs, for what has not been seen, and every so many polls."""
+        seen = self._seen.get(evaluation_id)
+        if seen is None or (self._polls + turn) % TURNS == 0:
+            return True
+        states = {run["state"] for run in seen["runs"]}
+        return "running" in states or states <= set(FINAL)
 
     def _show(self, progress: Progress, overall: TaskID, runs: dict[str, Resource]) -> None:
         ended = [run for run in runs.values() if run["state"] in FINAL]

@@ -38,7 +38,12 @@ class Claim:
 
 def new_owner() -> str:
     """Who claims, unique for every claim and readable in a log (at most 100 characters)."""
-    return f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+    return f"{host_prefix()}{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def host_prefix() -> str:
+    """How the owners of this host's claims begin."""
+    return f"{socket.gethostname()[:50]}:"
 
 
 def claim_of(row: Leased) -> Claim:

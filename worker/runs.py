@@ -10,12 +10,12 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from worker import leases
 from worker.devices import claimable_runs
-from worker.leases import Claim, claim_of, is_claimable
+from worker.leases import Claim, claim_of, host_prefix, is_claimable
 from worker.settings import Settings
 from worker.store.models import Protocol, Run, RunScore, utc_now
 from worker.store.states import State
@@ -137,7 +137,11 @@ def _lock_cohort_key(session: Session, cohort_key: str) -> bool:
 
 def _choose(session: Session, cohort_key: str, settings: Settings, now: datetime) -> list[str]:
     """Ids of whole sweeps, oldest first, until a lane's fair share or `cohort_runs` is reached; the first sweep
-    whatever its size."""
+    whatever its size.
+
+    A lane's share is of what waits and of what this host's lanes have: a lane that comes second takes as much as the
+    first, and does not start a child for half of what waits, another for a quarter, and so on.
+    """
     waiting = select(Run.id, Run.sweep, Run.created_at).where(
         Run.cohort_key == cohort_key, is_claimable(Run, settings, now)
     )
@@ -146,7 +150,8 @@ def _choose(session: Session, cohort_key: str, settings: Settings, now: datetime
     for row in rows:
         born[row.sweep or row.id] = min(row.created_at, born.get(row.sweep or row.id, row.created_at))
     ordered = sorted(rows, key=lambda row: (born[row.sweep or row.id], row.sweep or row.id, row.created_at, row.id))
-    most = min(settings.cohort_runs, math.ceil(len(rows) / settings.resolved_lanes))
+    outstanding = len(rows) + _taken_here(session, cohort_key, now)
+    most = min(settings.cohort_runs, math.ceil(outstanding / settings.resolved_lanes))
     chosen: list[str] = []
     for _, members in groupby(ordered, key=lambda row: row.sweep or row.id):
         ids = [row.id for row in members]
@@ -154,6 +159,13 @@ def _choose(session: Session, cohort_key: str, settings: Settings, now: datetime
             break
         chosen += ids
     return chosen
+
+
+def _taken_here(session: Session, cohort_key: str, now: datetime) -> int:
+    """Runs that lanes of this host hold."""
+    is_ours = Run.lease_owner.startswith(host_prefix(), autoescape=True)
+    is_held = and_(Run.cohort_key == cohort_key, Run.state == State.RUNNING, Run.lease_expires_at >= now, is_ours)
+    return session.scalar(select(func.count()).where(is_held)) or 0
 
 
 def _lock_runs(session: Session, ids: Sequence[str], settings: Settings, now: datetime) -> list[Run]:

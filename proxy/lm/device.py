@@ -18,12 +18,17 @@ class DeviceUnavailableError(ForetasteError):
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """Where and how a cohort is computed; `notes` say what differs from what the protocol hoped for."""
+    """Where and how a cohort is computed; `notes` say what differs from what the protocol hoped for.
+
+    `cuda_graphs`: a compiled step's forward and backward passes are recorded once and replayed, so that no kernel waits
+    for its launch. Not measured yet, so nothing switches it on by itself (docs/decisions/0023).
+    """
 
     device: torch.device
     compute_dtype: torch.dtype
     compile: bool
     notes: tuple[str, ...] = ()
+    cuda_graphs: bool = False
 
 
 def detect(precision: str, device_class: str, threads: int, want_compile: bool) -> Device:

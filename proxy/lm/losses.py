@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 # So many elements are made at once: 128 MiB in fp32, and on a CPU 16 MiB, which about stay in its caches (measured: in
 # chunks a step of a 1M model takes 11 % less time, docs/benchmarks/training-limits.md).
-WHOLE_LOGITS = {"cpu": 2**22, "cuda": 2**25, "scoring": 2**25}
+WHOLE_LOGITS = {"cpu": 2**22, "cuda": 2**25}
 MOST_CHUNKS = 16  # compiled, every chunk is code of its own
 LEAST_ROWS = 256  # fewer do not repay reading the output matrix and adding to its gradient again
 
@@ -38,19 +38,13 @@ def mean_nats(hidden_NW: Tensor, output_VW: Tensor, targets_N: Tensor, z_loss: f
     return nats + (penalty - penalty.detach())
 
 
-def row_nats(hidden_NW: Tensor, output_VW: Tensor, targets_N: Tensor) -> Tensor:
-    """Nats of each row, 0 where the target is −1; product and softmax in fp32, [N]. For scoring: a gradient through
-    it keeps the logits, and chunks save memory alone, so they come later than in training."""
-    rows = rows_a_chunk(len(targets_N), len(output_VW), "scoring")
-    parts = [
-        F.cross_entropy(F.linear(_widened(hidden_CW), output_VW), targets_C, ignore_index=-1, reduction="none")
-        for hidden_CW, targets_C in _chunks(hidden_NW, targets_N, rows)
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def target_nats(hidden_NW: Tensor, output_VW: Tensor, targets_N: Tensor) -> Tensor:
+    """Nats of each target, product and softmax in fp32, [N]. For scoring: the logits of all rows are made at once."""
+    return F.cross_entropy(F.linear(_widened(hidden_NW), output_VW), targets_N, reduction="none")
 
 
 def rows_a_chunk(rows: int, vocabulary: int, where: str) -> int:
-    """All rows where their logits are few; `where` is the device's type, or scoring."""
+    """All rows where their logits are few; `where` is the device's type."""
     return rows if rows * vocabulary <= WHOLE_LOGITS[where] else min(rows, max(LEAST_ROWS, -(-rows // MOST_CHUNKS)))
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from proxy.lm.embedding import embed
-from proxy.lm.losses import mean_nats, row_nats
+from proxy.lm.losses import mean_nats, target_nats
 from proxy.protocols import Architecture
 
 ROPE_BASE = 10_000.0
@@ -91,7 +91,7 @@ def _gain_and_bias(width: int) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 class ProxyModel(nn.Module):
-    """Tokens in, the last hidden state out; `loss` and `window_nats` add the output layer.
+    """Tokens in, the last hidden state out; `loss` and `target_nats` add the output layer.
 
     `z_loss` is a coefficient; `recomputes` lets the backward pass compute each layer again instead of keeping it.
     """
@@ -181,13 +181,15 @@ class ProxyModel(nn.Module):
         """Mean nats a token; the output layer's product in the compute type, the softmax in fp32.
 
         The z-loss is in the gradient alone: curves of runs with and without it compare."""
-        hidden_NW = self.hidden(inputs_BT).flatten(0, 1)
-        return mean_nats(hidden_NW, self.output_layer, targets_BT.flatten(), self.z_loss)
+        return mean_nats(self.hidden(inputs_BT).flatten(0, 1), self.output_layer, targets_BT.flatten(), self.z_loss)
 
-    def window_nats(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Summed nats of each row's scored targets (−1 is not scored), fp32 logits, [B]."""
-        nats_N = row_nats(self.hidden(inputs_BT).flatten(0, 1), self.output_layer, targets_BT.flatten())
-        return nats_N.view(targets_BT.shape).sum(dim=1)
+    def hidden_rows(self, tokens_BT: Tensor) -> Tensor:
+        """The last hidden state of each position for the output layer of `target_nats`, fp32[B × T, W]."""
+        return self.hidden(tokens_BT).flatten(0, 1).float()
+
+    def target_nats(self, hidden_NW: Tensor, targets_N: Tensor) -> Tensor:
+        """Nats of the target that follows each of these positions, fp32 logits, [N]."""
+        return target_nats(hidden_NW, self.output_layer, targets_N)
 
 
 def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> Tensor:

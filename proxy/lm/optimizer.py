@@ -4,7 +4,7 @@ All parameters of the model are views of one vector, so that an update is a hand
 number of tensors, and a run's whole state is three vectors that can be copied in and out between members.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,28 +39,45 @@ class TrainingState:
 
 
 @torch.no_grad()
-def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Makes all parameters views of one vector and their gradients views of another.
+def flatten_parameters(model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Makes all parameters views of one vector.
 
-    Returns weights, gradients and the decay mask (1 where weight decay applies: matrices), each [P].
+    Returns weights and the decay mask (1 where weight decay applies: matrices), both [P].
     """
     parameters = list(model.parameters())
     weights_P = torch.cat([parameter.flatten() for parameter in parameters])
-    gradients_P = torch.zeros_like(weights_P)
     mask = [torch.full((parameter.numel(),), float(parameter.ndim >= 2)) for parameter in parameters]
     start = 0
     for parameter in parameters:
         end = start + parameter.numel()
         parameter.data = weights_P[start:end].view_as(parameter)
-        parameter.grad = gradients_P[start:end].view_as(parameter)
         start = end
-    return weights_P, gradients_P, torch.cat(mask).to(weights_P.device)
+    return weights_P, torch.cat(mask).to(weights_P.device)
+
+
+@torch.no_grad()
+def take_gradients(leaves: Sequence[Tensor], gradients: Tensor, *, adds: bool = False) -> None:
+    """Gathers what the backward pass has left into one vector, or adds it. The next pass then begins with nothing and
+    leaves its gradients where it makes them: adding them to zeros would read and write each once more, for the same
+    bits."""
+    parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+    if adds:
+        gradients.view(-1).add_(torch.cat([part.flatten() for part in parts]))
+    else:
+        torch.cat([part.flatten() for part in parts], out=gradients.view(-1))
+    forget_gradients(leaves)
+
+
+def forget_gradients(leaves: Sequence[Tensor]) -> None:
+    """As before any backward pass."""
+    for leaf in leaves:
+        leaf.grad = None
 
 
 def make_update(settings: AdamW) -> Update:
     """The update as a function of vectors alone: `scalars` holds rate, 1 − β₁ᵗ and 1 − β₂ᵗ, so that neither a new
     rate nor a new step compiles anything again. Returns the gradient norm before clipping and the update-to-weight
-    ratio (norm of all that is taken from the weights over their norm before), and zeroes the gradients.
+    ratio (norm of all that is taken from the weights over their norm before).
 
     Vectors are [P] or, of members that train at once, [E, P]: then scalars are [E, 3], and each has its own clipping.
     """
@@ -78,7 +95,6 @@ def make_update(settings: AdamW) -> Update:
         ratio = _norm(change_P + decayed_P * weights_P) / _norm(weights_P)
         weights_P.mul_(1 - decayed_P)
         weights_P.sub_(change_P)
-        gradients_P.zero_()
         return norm.squeeze(-1), ratio.squeeze(-1)
 
     return update

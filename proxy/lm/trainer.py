@@ -8,19 +8,36 @@ Several processes may train one run together (proxy.lm.ranks): each computes its
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from proxy.errors import LossDivergedError, TokensEndedError
+from proxy.lm.compiling import first_to_compile
 from proxy.lm.device import Device
-from proxy.lm.evaluation import Float64Array, ScoringSet, rows_a_batch, score_documents
+from proxy.lm.evaluation import (
+    Float64Array,
+    Scorer,
+    ScoringSet,
+    positions_a_batch,
+    score_documents,
+    warm_up,
+    windows_a_batch,
+)
 from proxy.lm.feeds import TokenFeed
 from proxy.lm.logs import Log
 from proxy.lm.model import ProxyModel
-from proxy.lm.optimizer import TrainingState, flatten_parameters, make_update, scalars_of
+from proxy.lm.optimizer import (
+    TrainingState,
+    flatten_parameters,
+    forget_gradients,
+    make_update,
+    scalars_of,
+    take_gradients,
+)
 from proxy.lm.ranks import ALONE, Ranks
 from proxy.lm.schedules import learning_rate
 from proxy.lm.stacks import stacked_loss
@@ -57,29 +74,42 @@ class Trainer:
             recomputes=protocol.activation_checkpointing,
         ).to(device.device)
         self.model.draw_weights(torch.Generator().manual_seed(0))
-        self._model_P, model_gradients_P, self._decay_P = flatten_parameters(self.model)
+        self._model_P, self._decay_P = flatten_parameters(self.model)
         if seats == 1:
-            self._weights_EP, self._gradients_EP = self._model_P[None], model_gradients_P[None]
-            self._loss: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.loss)
+            self._weights_EP, self._leaves = self._model_P[None], list(self.model.parameters())
+            self._loss: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.loss, self._mode)
         else:
             self._weights_EP = self._model_P.repeat(seats, 1)
-            self._gradients_EP = torch.zeros_like(self._weights_EP)
+            self._leaves = [nn.Parameter(self._weights_EP)]
             self._loss = self._stacked_loss()
+        self._gradients_EP = torch.zeros_like(self._weights_EP)
         self._mean_EP, self._square_EP = torch.zeros_like(self._weights_EP), torch.zeros_like(self._weights_EP)
         self._steps = [0] * seats
-        self._window_nats: Callable[[Tensor, Tensor], Tensor] = self._maybe_compiled(self.model.window_nats)
+        self._scorer = Scorer(
+            hidden_rows=self._maybe_compiled(self.model.hidden_rows),
+            target_nats=self._maybe_compiled(self.model.target_nats),
+            windows=windows_a_batch(protocol.architecture, device.device),
+            positions=positions_a_batch(protocol.architecture, device.device),
+            device=device.device,
+        )
         self._update = self._maybe_compiled(make_update(protocol.optimizer))
         self._idle_N = torch.zeros(protocol.batch_tokens + 1, dtype=torch.int32, device=device.device)
-        self._is_warm = False
+        self._is_warm = self._is_scorer_warm = False
         self.micro_batches = 1
 
-    def _maybe_compiled(self, function: Callable[A, R]) -> Callable[A, R]:
-        return torch.compile(function, dynamic=False) if self.device.compile else function
+    def _maybe_compiled(self, function: Callable[A, R], mode: str | None = None) -> Callable[A, R]:
+        return torch.compile(function, dynamic=False, mode=mode) if self.device.compile else function
+
+    @property
+    def _mode(self) -> str | None:
+        """The compiler's for a step; the other one replays CUDA graphs."""
+        return "reduce-overhead" if self.device.cuda_graphs and self.device.device.type == "cuda" else None
 
     def _stacked_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
-        leaf_EP = self._weights_EP.detach().requires_grad_()
-        leaf_EP.grad = self._gradients_EP
-        loss = self._maybe_compiled(stacked_loss(self.model))
+        (leaf_EP,) = self._leaves
+        if self._mode:
+            torch._dynamo.mark_static_address(leaf_EP)  # else each replay begins with copying it
+        loss = self._maybe_compiled(stacked_loss(self.model), self._mode)
         return lambda inputs_EBT, targets_EBT: loss(leaf_EP, inputs_EBT, targets_EBT)
 
     def step_of(self, seat: int) -> int:
@@ -103,14 +133,14 @@ class Trainer:
         self._mean_EP[seat].zero_()
         self._square_EP[seat].zero_()
         self._steps[seat] = 0
-        self._gradients_EP.zero_()
+        forget_gradients(self._leaves)
 
     def restore(self, seat: int, state: TrainingState) -> None:
         """Goes on from a state that was copied before."""
         self.warm_up()
         self.state_of(seat).load(state)
         self._steps[seat] = state.step
-        self._gradients_EP.zero_()
+        forget_gradients(self._leaves)
 
     def split_batch(self) -> bool:
         """Computes each batch in twice as many parts from now on, which takes less memory; False if there is no less.
@@ -126,8 +156,18 @@ class Trainer:
     def warm_up(self) -> None:
         """The first call compiles, so that no run's seconds contain it. It moves no weight: all rates are 0."""
         if self.device.compile and not self._is_warm:
-            self._step([self._idle_N] * self.seats, [0.0] * self.seats)
+            with self._compiling("step"):
+                self._step([self._idle_N] * self.seats, [0.0] * self.seats)
         self._is_warm = True
+
+    def _compiling(self, what: str) -> AbstractContextManager[None]:
+        """Ranks must not wait for each other's compiler: they meet in every step."""
+        if self.ranks.count > 1:
+            return nullcontext()
+        content = {**self.protocol.treatment(), "seats": self.seats, "parts": self.micro_batches, "what": what}
+        for unseen in ("steps", "tokenizer", "schedule", "scoring", "averaging"):  # by what is compiled
+            content.pop(unseen, None)
+        return first_to_compile(content)
 
     def train(self, lessons: Sequence[Lesson], most_steps: int, must_pause: Callable[[], bool] = lambda: False) -> None:
         """Takes that many steps with each lesson, fewer where `must_pause` after one or a stream ends before.
@@ -201,34 +241,37 @@ class Trainer:
         return loss_E, norm.clone().view(-1), ratio.clone().view(-1)
 
     def _batch_loss(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
-        """Adds the batch's gradient, the sum of the ranks' parts of it; this rank's part of each mean loss, [E]."""
+        """Computes the batch's gradient, the sum of the ranks' parts of it; this rank's part of each mean loss, [E]."""
         mine = self.ranks.share(inputs_EBT.shape[1])
         loss_E = self.ranks.together(lambda: self._accumulate(inputs_EBT[:, mine], targets_EBT[:, mine]))
         self.ranks.sum_(self._gradients_EP)
         return loss_E
 
     def _accumulate(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
-        """Adds what these rows are of the batch's gradient, part after part; of each member's mean loss, [E]."""
+        """Sums what these rows are of the batch's gradient, part after part; of each member's mean loss, [E]."""
+        if self._mode:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         batch, given = self.protocol.batch_sequences, inputs_EBT.shape[1]
         rows = min(-(-given // self.micro_batches), self.protocol.micro_batch_sequences or given)
-        losses = []
+        losses = list[Tensor]()
         parts = zip(torch.split(inputs_EBT, rows, dim=1), torch.split(targets_EBT, rows, dim=1), strict=True)
         for inputs, targets in parts:
             loss = self._loss(inputs[0], targets[0]) if self.seats == 1 else self._loss(inputs, targets)
             if inputs.shape[1] < batch:
                 loss = loss * (inputs.shape[1] / batch)
             loss.sum().backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach().view(-1))
+            take_gradients(self._leaves, self._gradients_EP, adds=bool(losses))
+            losses.append(loss.detach().clone().view(-1))  # a graph that is replayed writes where it wrote before
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum(dim=0)
 
     def score(self, seat: int, scoring_sets: Mapping[str, ScoringSet]) -> dict[str, Float64Array]:
         """Summed nats of each document of each set, with the seat's weights as they are."""
         self._give_to_model(seat)
-        rows = rows_a_batch(self.protocol.architecture, self.device.device)
-        return {
-            name: score_documents(self._window_nats, scoring_set, self.device.device, rows)
-            for name, scoring_set in scoring_sets.items()
-        }
+        if self.device.compile and scoring_sets and not self._is_scorer_warm:
+            with self._compiling("scoring"):
+                warm_up(self._scorer, self.protocol.architecture.context_tokens)
+            self._is_scorer_warm = True
+        return score_documents(self._scorer, scoring_sets)
 
     def weights(self, seat: int) -> dict[str, Tensor]:
         """A copy of the seat's weights by name, on the host."""

@@ -63,6 +63,28 @@ def test_runs_are_shown_while_they_run_and_told_once_at_their_end(
         assert text.count(words) == 1, words
 
 
+def test_evaluations_that_wait_are_looked_at_in_turn(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.progress.POLL_SECONDS", 0.0)
+    asked: list[str] = []
+
+    class Counted(Client):
+        def __init__(self) -> None:
+            pass
+
+        def get(self, path: str, **query: Any) -> Resource:
+            name = path.rsplit("/", 1)[1]
+            asked.append(name)
+            polls = asked.count("runs")
+            state = "finished" if polls > 40 else "running" if name == "runs" else "queued"
+            return evaluation(state, run(name, state))
+
+    names = ["runs", *(f"waits{index}" for index in range(20))]
+    ended = RunWatcher(Counted(), console).watch(names, "all")
+    assert [one["state"] for one in ended] == ["finished"] * 21
+    assert asked.count("runs") == 41
+    assert all(4 <= asked.count(name) <= 7 for name in names[1:])
+
+
 def test_what_is_read_before_a_training_is_shown_with_its_speed(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,16 @@
 
 Writes var/bench/training.json, a list of {figure, value, must, holds}, and docs/benchmarks/training.md. The folder
 holds clones of the peers (nanoGPT); those that are not there are left out, and so is what would be compared with them.
+
+`python -m tests.benchmarks.training [PEERS] --part single|stacked|job|gpu` measures one part and prints it. It writes
+nothing: figures of another hour, and perhaps of other code, do not belong into one report.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,10 +23,26 @@ from tests.benchmarks.training.job import job_figures
 from tests.benchmarks.training.single import found_peers, single_figures
 from tests.benchmarks.training.stacked import stacked_figures
 
+Measure = Callable[[Path | None], list[Row]]
+PARTS: dict[str, tuple[str, Measure]] = {
+    "single": ("One run", single_figures),
+    "stacked": ("Runs at once", lambda _: stacked_figures()),
+    "job": ("The whole job", job_figures),
+    "gpu": ("A GPU", gpu_figures),
+}
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.training")
+    parser.add_argument("peers", type=Path, nargs="?", help="folder with clones of the peers")
+    parser.add_argument("--part", choices=PARTS, help="measure this alone, and write nothing")
+    return parser.parse_args(arguments)
+
 
 def main(arguments: Sequence[str]) -> int:
     """0 if every figure that was measured holds."""
-    peers = Path(arguments[0]) if arguments else None
+    options = _options(arguments)
+    peers: Path | None = options.peers
     console = Console()
     names = [
         name
@@ -29,12 +50,11 @@ def main(arguments: Sequence[str]) -> int:
         if any(loop.startswith(name.lower()) for loop in found_peers(peers))
     ]
     console.print("Peers found: " + (", ".join(names) or "none; PEERS=<folder with a clone of nanoGPT>"))
-    parts: dict[str, Callable[[], list[Row]]] = {
-        "One run": lambda: single_figures(peers),
-        "Runs at once": stacked_figures,
-        "The whole job": lambda: job_figures(peers),
-        "A GPU": lambda: gpu_figures(peers),
-    }
+    if options.part:
+        title, measure = PARTS[options.part]
+        found = measure_parts({title: lambda: measure(peers)}, console)
+        return 0 if all(row["holds"] for row in found[title]) else 1
+    parts = {title: partial(measure, peers) for title, measure in PARTS.values()}
     load = os.getloadavg()[0]
     return write_reports("training", _heading(names, load), measure_parts(parts, console), console)
 

@@ -26,7 +26,18 @@ def gpu_figures(peers: Path | None) -> list[Row]:
     """All rows; none without a CUDA device."""
     if not torch.cuda.is_available():
         return []
-    return [*_cohort(peers), *_large(peers)]
+    return [*_cohort(peers), *_large(peers), *_graphs()]
+
+
+def _graphs() -> list[Row]:
+    """The step's launches recorded and replayed, against the same step without."""
+    return [
+        for_information(
+            f"GPU, {shape.name}: ours with CUDA graphs ÷ without",
+            _speed("ours-graphs", shape, []) / _speed("ours", shape, []),
+        )
+        for shape in (SMALL_ON_GPU, GPT2_ON_GPU)
+    ]
 
 
 def _cohort(peers: Path | None) -> list[Row]:

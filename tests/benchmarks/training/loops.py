@@ -1,13 +1,14 @@
 """One training loop in a process of its own: seconds until its first step is done, then tokens a second.
 
-Arguments: the loop (ours | products | nanogpt | nanogpt-eager | transformers | trainer, but for the first two also with
--bf16), the shape's name, threads, steps of a round, rounds, and for nanogpt the folder of its repository. Prints one
-JSON object. Tokens are random: a step costs the same on any.
+Arguments: the loop (ours | ours-graphs | products | nanogpt | nanogpt-eager | transformers | trainer, but for the first
+three also with -bf16), the shape's name, threads, steps of a round, rounds, and for nanogpt the folder of its
+repository. Prints one JSON object. Tokens are random: a step costs the same on any.
 """
 
 import json
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,10 +25,11 @@ STARTED = time.perf_counter()
 WARM_UP_STEPS = 10
 
 
-def ours(shape: Shape, threads: int, most_steps: int) -> Steps:
+def ours(shape: Shape, threads: int, most_steps: int, *, cuda_graphs: bool = False) -> Steps:
     """The product's trainer."""
     protocol = shape.protocol(most_steps)
-    trained = Trainer(protocol, detect("bf16", shape.device, threads, want_compile=True))
+    device = replace(detect("bf16", shape.device, threads, want_compile=True), cuda_graphs=cuda_graphs)
+    trained = Trainer(protocol, device)
     tokens_N = np.random.default_rng(0).integers(0, shape.vocabulary, protocol.token_budget + 1).astype(np.uint16)
     trained.start(seat=0, seed=0)
     feed = TokenFeed(
@@ -48,6 +50,8 @@ def loop_named(name: str, shape: Shape, threads: int, most_steps: int, options: 
     match family:
         case "ours":
             return stepwise(ours(shape, threads, most_steps))
+        case "ours-graphs":
+            return stepwise(ours(shape, threads, most_steps, cuda_graphs=True))
         case "products":
             return stepwise(bare_products(shape, threads))
         case "nanogpt" | "nanogpt-eager":

@@ -1,5 +1,6 @@
 """Members of a cohort: each as if it were alone, each with its own end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,15 +151,41 @@ def test_new_rates_and_steps_compile_nothing_again() -> None:
             one.score(0, {"held-out": scoring_set()})
             losses.append(log.loss_S)
     frames = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert frames == 3  # loss, update, scoring
+    assert frames == 4  # loss, update, and the layers and the output layer of scoring
     np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-4)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(
+needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(),
     reason="needs a CUDA device and torch's CUDA build: pip install --force-reinstall torch==2.13.0 (default index)",
 )
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("options", [{}, {"micro_batch_sequences": 2}], ids=["whole", "in parts"])
+@pytest.mark.parametrize("seats", [1, 2])
+def test_a_graph_that_is_replayed_trains_the_same(options: dict[str, object], seats: int) -> None:
+    asked = protocol(40, device_class="cuda", **options)
+    plain = Device(device=torch.device("cuda"), compute_dtype=torch.float32, compile=True)
+    curves = []
+    for device in (plain, replace(plain, cuda_graphs=True)):
+        trainer, logs = Trainer(asked, device, seats), [Log.empty(40) for _ in range(seats)]
+        for seat in range(seats):
+            trainer.start(seat, seed=seat)
+        feeds = [
+            TokenFeed(reader(stream(asked, seat)), asked.batch_tokens, 0, 40, device.device) for seat in range(seats)
+        ]
+        for _ in range(2):
+            trainer.train([Lesson(seat=seat, feed=feeds[seat], peak=1e-2, log=logs[seat]) for seat in range(seats)], 20)
+        for feed in feeds:
+            feed.close()
+        curves.append([(log.loss_S, log.norm_S) for log in logs])
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
+
+
+@pytest.mark.gpu
+@needs_gpu
 def test_a_run_trains_on_a_gpu() -> None:
     asked: Protocol = protocol(40, device_class="cuda", precision="bf16")
     sets = {"held-out": scoring_set()}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from proxy.lm.checkpoints import load_checkpoint, save_checkpoint
 from proxy.lm.cohort import train_cohort
-from proxy.lm.evaluation import rows_a_batch, score_documents
+from proxy.lm.evaluation import Scorer, positions_a_batch, score_documents, windows_a_batch
 from proxy.lm.trainer import Figures, Trainer
 from proxy.protocols import Architecture, Scoring
 from tests.proxy.lm.small import ARCHITECTURE, CPU, Events, member, protocol, rescore, scoring_set, stream, train
@@ -63,7 +63,7 @@ def test_a_gradient_that_is_no_number_fails_the_run_and_stays_out_of_its_curve(
 
     def step(self: Trainer, tokens: Sequence[Tensor], rates: Sequence[float]) -> Figures:
         if self.step_of(0) == broken_step:
-            self._gradients_EP[0, 0] = float("nan")
+            self._leaves[0].grad = torch.full_like(self._leaves[0], float("nan"))
         return true_step(self, tokens, rates)
 
     monkeypatch.setattr(Trainer, "_step", step)
@@ -119,27 +119,48 @@ def test_weights_of_another_architecture_are_refused() -> None:
 
 
 @pytest.mark.parametrize("windows", [1, 32, 33, 70])
-def test_every_window_is_scored_once_whatever_their_number(windows: int) -> None:
-    part = scoring_set(documents=4, windows=windows)
+@pytest.mark.parametrize("positions", [1, 7, 4096])
+def test_every_target_is_scored_once_whatever_their_number(windows: int, positions: int) -> None:
+    sets = {"a": scoring_set(documents=4, windows=windows), "b": scoring_set(documents=2, windows=3, seed=4)}
     shapes = set()
 
-    def count(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+    def inputs(inputs_BT: Tensor) -> Tensor:
         shapes.add(tuple(inputs_BT.shape))
-        return (targets_BT >= 0).sum(dim=1).float()
+        return inputs_BT.reshape(-1, 1)
 
-    found = score_documents(count, part, torch.device("cpu"), rows=32)
-    expected = np.zeros(4)
-    np.add.at(expected, part.windows.document_W, (part.windows.targets_WT >= 0).sum(axis=1))
-    np.testing.assert_array_equal(found, expected)
-    assert shapes == {(32, ARCHITECTURE.context_tokens)}
+    def nats(inputs_N1: Tensor, targets_N: Tensor) -> Tensor:
+        shapes.add(tuple(inputs_N1.shape))
+        return inputs_N1[:, 0] * 300.0 + targets_N
+
+    scorer = Scorer(hidden_rows=inputs, target_nats=nats, windows=32, positions=positions, device=torch.device("cpu"))
+    found = score_documents(scorer, sets)
+    for name, part in sets.items():
+        expected = np.zeros(part.documents)
+        is_scored = part.windows.targets_WT >= 0
+        each = np.where(is_scored, part.windows.inputs_WT * 300 + part.windows.targets_WT, 0).sum(axis=1)
+        np.add.at(expected, part.windows.document_W, each)
+        np.testing.assert_array_equal(found[name], expected)
+    assert shapes == {(32, ARCHITECTURE.context_tokens), (positions, 1)}
 
 
-def test_large_vocabularies_are_scored_in_smaller_batches() -> None:
+def test_sets_scored_together_are_scored_as_they_are_alone() -> None:
+    trainer = Trainer(protocol(), CPU)
+    trainer.start(seat=0, seed=0)
+    sets = {name: scoring_set(windows=40, seed=seed) for seed, name in enumerate("abc")}
+    together = trainer.score(0, sets)
+    for name, part in sets.items():
+        np.testing.assert_allclose(trainer.score(0, {name: part})[name], together[name], rtol=1e-6)
+    nothing = scoring_set(documents=2, windows=2)
+    nothing.windows.targets_WT[:] = -1
+    assert trainer.score(0, {"empty": nothing})["empty"].tolist() == [0, 0]
+
+
+def test_large_models_are_scored_in_smaller_batches() -> None:
     cpu = torch.device("cpu")
-    assert rows_a_batch(ARCHITECTURE, cpu) == 32
+    assert (windows_a_batch(ARCHITECTURE, cpu), positions_a_batch(ARCHITECTURE, cpu)) == (32, 512)
     large = Architecture(layers=1, width=64, heads=1, hidden=64, context_tokens=4096, vocabulary=50_000)
-    assert rows_a_batch(large, cpu) == 1
-    assert rows_a_batch(large, cpu) * large.context_tokens * large.vocabulary * 4 < 1e9
+    assert windows_a_batch(large, cpu) == 1
+    assert positions_a_batch(large, cpu) * large.vocabulary * 4 < 1e8
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from proxy.lm import losses
-from proxy.lm.losses import chunked_mean_nats, mean_nats, row_nats, rows_a_chunk
+from proxy.lm.losses import chunked_mean_nats, mean_nats, rows_a_chunk, target_nats
 from proxy.lm.model import ProxyModel
 from proxy.protocols import Architecture
 from tests.proxy.lm.small import ARCHITECTURE, member, protocol, train
@@ -103,21 +103,15 @@ def test_compiled_it_is_one_graph_and_equals_eager(is_stacked: bool) -> None:
     assert_close(with_gradients(compiled, *given), with_gradients(loss, *given), 1e-6)
 
 
-def test_rows_that_are_not_scored_have_no_nats(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nats_of_targets_are_those_of_exact_logits() -> None:
     hidden, output, targets = drawn(torch.bfloat16)
-    targets[::3] = -1
-    whole = row_nats(hidden, output, targets)
-    in_chunks(monkeypatch, 5)
-    found = row_nats(hidden, output, targets)
-    assert (found[::3] == 0).all()
-    torch.testing.assert_close(found, whole, rtol=1e-6, atol=0)
-    exact = F.cross_entropy(hidden.double() @ output.double().T, targets, ignore_index=-1, reduction="none")
-    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
+    exact = F.cross_entropy(hidden.double() @ output.double().T, targets, reduction="none")
+    torch.testing.assert_close(target_nats(hidden, output, targets).double(), exact, rtol=1e-5, atol=1e-5)
 
 
 def in_chunks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """As if any logits were many."""
-    monkeypatch.setattr(losses, "WHOLE_LOGITS", {"cpu": 0, "scoring": 0})
+    monkeypatch.setattr(losses, "WHOLE_LOGITS", {"cpu": 0})
     monkeypatch.setattr(losses, "LEAST_ROWS", rows)
     monkeypatch.setattr(losses, "MOST_CHUNKS", 10**9)
 
@@ -137,7 +131,7 @@ def test_a_model_in_chunks_is_the_model(
         model.zero_grad()
         loss = model.loss(*tokens)
         loss.backward()
-        return [loss.detach(), model.window_nats(*tokens).detach(), *(one.grad.clone() for one in model.parameters())]
+        return [loss.detach(), *(one.grad.clone() for one in model.parameters())]
 
     whole = found()
     in_chunks(monkeypatch, 7)
@@ -156,9 +150,6 @@ def test_a_run_in_chunks_and_micro_batches_learns_the_same(monkeypatch: pytest.M
 def test_few_logits_are_made_at_once_and_many_in_at_most_16_chunks() -> None:
     assert rows_a_chunk(2**10, 2**12, "cpu") == 2**10
     assert rows_a_chunk(2**11, 2**12, "cpu") == 256
-    assert (
-        rows_a_chunk(32 * 128, 2**12, "scoring") == 32 * 128
-    )  # scoring keeps no gradient: compiling chunks is not repaid
     assert rows_a_chunk(2**13, 2**12, "cuda") == 2**13  # the largest of the nano ladder's usual batches
     assert rows_a_chunk(2**13 + 1, 2**12, "cuda") < 2**13
     for rows in (700, 5000, 2**15):
@@ -170,7 +161,7 @@ import sys, torch
 from pathlib import Path
 from proxy.lm import losses
 if sys.argv[1] == "whole":
-    losses.WHOLE_LOGITS = {'cpu': 2**40, 'scoring': 2**40}
+    losses.WHOLE_LOGITS = {'cpu': 2**40}
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
@@ -179,8 +170,6 @@ output = torch.randn(50257, 32, requires_grad=True)
 losses.mean_nats(hidden[:8], output, torch.arange(8)).backward()
 before = peak()
 losses.mean_nats(hidden, output, torch.arange(2048)).backward()
-with torch.no_grad():
-    losses.row_nats(hidden, output, torch.arange(2048))
 print(peak() - before)
 """
 

@@ -60,7 +60,18 @@ def test_lanes_share_what_waits(both_sessions: Sessions, both_settings: Settings
     for _ in range(4):
         with session_scope(both_sessions) as session:
             sizes.append(len(runs.claim_cohort(session, new_owner(), settings)))
-    assert sizes == [3, 1, 1, 0]
+    assert sizes == [3, 2, 0, 0]
+
+
+def test_what_other_hosts_hold_is_no_part_of_a_share(both_sessions: Sessions, both_settings: Settings) -> None:
+    settings = both_settings.model_copy(update={"lanes": 2, "cohort_runs": 64})
+    with session_scope(both_sessions) as session:
+        add_runs(session, add_protocol(session), add_recipe(session), count=8)
+    sizes = []
+    for owner in ("elsewhere:1:a", new_owner(), new_owner()):
+        with session_scope(both_sessions) as session:
+            sizes.append(len(runs.claim_cohort(session, owner, settings)))
+    assert sizes == [4, 2, 2]
 
 
 def test_work_for_another_device_is_left_alone(both_sessions: Sessions, both_settings: Settings) -> None:
