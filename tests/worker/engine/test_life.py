@@ -71,7 +71,7 @@ def test_a_run_survives_a_stopped_and_a_killed_worker(quick: Settings, sessions:
     laboratory = Laboratory(settings=quick, sessions=sessions, folder=tmp_path)
     laboratory.register(web=200, held=10)
     with session_scope(sessions) as session:
-        protocol = laboratory.add_protocol(session, protocol_spec(steps=1500))
+        protocol = laboratory.add_protocol(session, protocol_spec(steps=3000))
         session.flush()
         evaluation = laboratory.add_evaluation(
             session, protocol, laboratory.add_suite(session, "held"), {"web": 1.0}, max_epochs=100
