@@ -132,6 +132,10 @@ class ProtocolBase(Specification):
     activation_checkpointing: bool = Field(
         default=False, description="compute each layer again in the backward pass instead of keeping it: less memory"
     )
+    shuffled_tokens: bool = Field(
+        default=False,
+        description="a control, not a way to train: the tokens of each training document come in random order",
+    )
     decontamination: Annotated[
         Annotated[Literal["exact"], Tag("(word)")] | Annotated[Decontamination, Tag("(set)")],
         Discriminator(_decontamination_tag),
@@ -159,7 +163,7 @@ class Protocol(ProtocolBase):
     """How proxies are trained. The learning rate is stored as `standard_rate × reduction`."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"averaging", "z_loss", "micro_batch_sequences", "activation_checkpointing"}
+        {"averaging", "z_loss", "micro_batch_sequences", "activation_checkpointing", "shuffled_tokens"}
     )
 
     architecture: Architecture

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from proxy.fingerprints import fingerprint
 from proxy.recipes import LARGEST_WEIGHT, Name, Specification
 
+LATER = ("prompt_field", "held_out_from")
+
 
 class ValidationSet(Specification):
     """One held-out corpus. `cluster_field` names the document field that says which file or page it came from.
@@ -22,6 +24,10 @@ class ValidationSet(Specification):
     cluster_field: str | None = None
     prompt_field: str | None = Field(
         default=None, description="document field with the prompt that the document's text continues"
+    )
+    held_out_from: str | None = Field(
+        default=None,
+        description="corpus that this text was held out from: a recipe in which it is rare is looked at apart",
     )
 
 
@@ -45,8 +51,8 @@ class Suite(Specification):
 
 
 def fingerprint_suite(suite: Suite, corpus_fingerprints: Mapping[str, str]) -> str:
-    """Content address: set names, contents, shares, clusters and prompts; not the suite's own name. A set without
-    prompts reads as before there were any."""
+    """Content address: set names, contents, shares, clusters, prompts and where they were held out; not the suite's own
+    name. A set without what came later reads as before there was any."""
     shares = suite.shares()
     return fingerprint(
         [
@@ -55,7 +61,7 @@ def fingerprint_suite(suite: Suite, corpus_fingerprints: Mapping[str, str]) -> s
                 "corpus": corpus_fingerprints[part.corpus],
                 "share": round(shares[part.name], 12),
                 "cluster_field": part.cluster_field,
-                **({} if part.prompt_field is None else {"prompt_field": part.prompt_field}),
+                **{name: value for name in LATER if (value := getattr(part, name)) is not None},
             }
             for part in sorted(suite.sets, key=lambda part: part.name)
         ]

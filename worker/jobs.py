@@ -22,6 +22,7 @@ class JobKind(StrEnum):
     REGISTER_CORPUS = "register_corpus"
     TRAIN_TOKENIZER = "train_tokenizer"
     SCORE_RUN = "score_run"
+    RESCORE_RUNS = "rescore_runs"
     TOKENISE_CORPUS = "tokenise_corpus"
     TOKENISE_SPAN = "tokenise_span"
     IMPORT_TOKENS = "import_tokens"

@@ -15,6 +15,7 @@ from proxy.suites import Suite as SuiteSpec
 from worker.artifacts import SetLosses, read_losses
 from worker.digests import digest_key, digests_path, read_digests, write_digests
 from worker.protocols import find_protocol, known_noise
+from worker.set_results import set_results
 from worker.settings import Settings
 from worker.sharing import find_file
 from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
@@ -32,6 +33,7 @@ LIGHT = (
     selectinload(Evaluation.recipe).load_only(Recipe.name, Recipe.fingerprint),
     load_only(Run.seed, Run.state, Run.error),
 )
+CLAIMS = ("rank", "rank_low", "rank_high", "p_best", "expected_regret")  # of an entry, beside its letters
 RNG_SEED = 20251224  # joint draws for P(best): the same evidence gives the same snapshot
 
 
@@ -116,15 +118,18 @@ def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[Recip
 
 
 def update_leaderboards(session: Session, settings: Settings, protocol_id: str, suite_id: str) -> Leaderboard | None:
-    """A new snapshot if the evidence changed since the newest one; None otherwise, or if there is none yet."""
-    suite = lock_suite(session, suite_id)
+    """A new snapshot if the evidence changed since the newest one; None otherwise, or if there is none yet. Runs on
+    shuffled tokens are a control, and no competition."""
     protocol = session.get_one(Protocol, protocol_id)
+    if protocol.spec.get("shuffled_tokens", False):
+        return None
+    suite = lock_suite(session, suite_id)
     results = results_with_losses(session, settings, protocol, suite)
     evidence = _evidence_print(results)
     newest = newest_leaderboard(session, protocol_id, suite_id)
     if not results or (newest is not None and newest.evidence == evidence):
         return None
-    body = _body(settings, protocol, suite, results)
+    body = _body(settings, protocol, suite, results, _refusal(session, protocol, suite, results))
     row = Leaderboard(protocol_id=protocol_id, suite_id=suite_id, evidence=evidence, body=body)
     session.add(row)
     session.flush()
@@ -163,7 +168,35 @@ def _evidence_print(results: Sequence[RecipeResults]) -> str:
     )
 
 
-def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> dict[str, Any]:
+def _refusal(session: Session, protocol: Protocol, suite: Suite, results: Sequence[RecipeResults]) -> str | None:
+    """Why nothing is ranked under the protocol: its anchors, where they were evaluated, fail."""
+    from proxy.ranking.anchor_checks import AnchorRuns, refuse
+
+    known = {anchor["recipe"] for anchor in protocol.spec.get("anchors", ()) if anchor["suite"] == suite.fingerprint}
+    return refuse(
+        [
+            AnchorRuns(
+                recipe=part.recipe.name,
+                failed=tuple(gate["name"] for gate in part.gates() if not gate["passed"]),
+                is_broken=part.is_broken(),
+                progress=[
+                    {name: found.progress for name, found in set_results(session, run, suite.id).items()}
+                    for run, _ in part.scored
+                ],
+            )
+            for part in results
+            if part.recipe.fingerprint in known
+        ]
+    )
+
+
+def _body(
+    settings: Settings,
+    protocol: Protocol,
+    suite: Suite,
+    results: Sequence[RecipeResults],
+    refused: str | None,
+) -> dict[str, Any]:
     from proxy.ranking.ranks import rank_recipes
 
     broken = {part.recipe.id: part for part in results if part.is_broken()}
@@ -175,6 +208,8 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
         digest = gather_digest(settings, protocol, suite, list(sound.values()))
         ranking = rank_recipes(digest, rng=np.random.default_rng(RNG_SEED), documents="fixed", level=LEVEL)
         entries = [_entry(sound[ranked.recipe], ranked) for ranked in ranking.entries]
+        if refused is not None:
+            entries = [entry | dict.fromkeys(CLAIMS) | {"letters": ""} for entry in entries]
         warnings = list(ranking.warnings)
         anchors = None if digest.anchors is None else asdict(digest.anchors)
     entries += [_unranked(part) for part in broken.values()]
@@ -185,6 +220,7 @@ def _body(settings: Settings, protocol: Protocol, suite: Suite, results: Sequenc
         "documents": DOCUMENTS,
         "entries": entries,
         "warnings": warnings,
+        "refused": refused,
         "anchors": anchors,
     }
 

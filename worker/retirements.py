@@ -196,4 +196,6 @@ def _reads(session: Session, job: Job, contents: set[str]) -> bool:
     if JobKind(job.kind) is JobKind.SCORE_RUN:
         run, suite = session.get_one(Run, payload["run_id"]), session.get_one(Suite, payload["suite_id"])
         return bool(contents & ({*run.recipe.corpora.values()} | contents_of_suite(suite)))
+    if JobKind(job.kind) is JobKind.RESCORE_RUNS:
+        return bool(contents & contents_of_suite(session.get_one(Suite, payload["suite_id"])))
     return bool(contents & {payload.get("corpus"), *payload.get("corpora", ())})

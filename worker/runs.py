@@ -107,6 +107,13 @@ def record_score(session: Session, run_id: str, score: Score) -> None:
         )
 
 
+def record_bf16_difference(session: Session, run_id: str, suite_id: str, difference: float) -> None:
+    """Keeps what logits in bf16 add to the run's score, unless that is known."""
+    score = session.get(RunScore, (run_id, suite_id))
+    if score is not None and score.bf16_difference is None and math.isfinite(difference):
+        score.bf16_difference = difference
+
+
 def release(session: Session, claims: Iterable[Claim], settings: Settings) -> set[str]:
     """Gives runs back untouched: the worker stops, and the attempt is not held against them. The ids it freed."""
     rows = [row for claim in sorted(claims, key=lambda c: c.id) if (row := leases.held(session, Run, claim))]

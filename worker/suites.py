@@ -16,15 +16,16 @@ from worker.store.models import Corpus, Suite
 
 
 def store_suite(session: Session, spec: SuiteSpec, settings: Settings | None = None) -> tuple[Suite, bool]:
-    """The version of this content and True if it is new. InvalidInputError names the set whose corpus, cluster field
-    or prompt field does not exist, and with `settings` the one whose documents lack prompts."""
+    """The version of this content and True if it is new. InvalidInputError names the set whose corpus, cluster field,
+    prompt field or origin does not exist, and with `settings` the one whose documents lack prompts."""
     corpora = [find_corpus(session, part.corpus, f"/sets/{index}/corpus") for index, part in enumerate(spec.sets)]
     for index, (part, corpus) in enumerate(zip(spec.sets, corpora, strict=True)):
         _require_bytes(index, part.corpus, corpus)
         require_field(f"/sets/{index}/cluster_field", part.cluster_field, corpus)
         _require_prompts(f"/sets/{index}", part, corpus, settings)
     resolved = [
-        part.model_copy(update={"corpus": corpus.fingerprint}) for part, corpus in zip(spec.sets, corpora, strict=True)
+        part.model_copy(update={"corpus": corpus.fingerprint, "held_out_from": _origin(session, index, part)})
+        for index, (part, corpus) in enumerate(zip(spec.sets, corpora, strict=True))
     ]
     spec = spec.model_copy(update={"sets": tuple(resolved)})
     content = fingerprint_suite(spec, {part.corpus: part.corpus for part in spec.sets})
@@ -37,6 +38,13 @@ def store_suite(session: Session, spec: SuiteSpec, settings: Settings | None = N
         return Suite(name=spec.name, version=newest + 1, fingerprint=content, spec=spec.model_dump(mode="json"))
 
     return find_or_add(session, find, make)
+
+
+def _origin(session: Session, index: int, part: ValidationSet) -> str | None:
+    """Fingerprint of the corpus that the set was held out from."""
+    if part.held_out_from is None:
+        return None
+    return find_corpus(session, part.held_out_from, f"/sets/{index}/held_out_from").fingerprint
 
 
 def _require_bytes(index: int, reference: str, corpus: Corpus) -> None:

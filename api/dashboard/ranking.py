@@ -16,6 +16,13 @@ GATE_MEANINGS = {
     "progress": "φ = (H_unigram − loss) / (H_unigram − H_bigram), at least 0.5: how far the proxy has come from word "
     "frequencies towards word pairs.",
     "diverged": "A loss that stopped being a finite number ends the run; the recipe is not ranked.",
+    "numerical floor": "The median update must be at least 32 units in the last place of the weights: below, rounding "
+    "decides what is learned.",
+    "leak": "At most 1 % of a validation set's documents may be largely in the training stream; above 10 % the score "
+    "is memory and the recipe is not ranked.",
+    "epochs": "No source may be seen more often than the target that the recipe declares plans to.",
+    "rare source": "A source of at most 10 % of the tokens whose own validation set stays below φ = 0.5 while all "
+    "others reach it is possibly below its transition: a larger model, or a larger share, may learn it suddenly.",
     "truncated": "A run must have trained on all tokens of its budget; the recipe is not ranked otherwise.",
 }
 
@@ -74,7 +81,7 @@ def view_ranking(body: Mapping[str, Any], selection: Selection) -> Ranking:
         rows=rows,
         ticks=tuple(scale.ticks(4)) if scale else (),
         sets=_set_columns(shown, decimals),
-        answer=_answer(entries, body.get("level", 0.95)),
+        answer=body.get("refused") or _answer(entries, body.get("level", 0.95)),
         contenders=_contenders(entries),
         total=len(entries),
         has_bars_beyond=any(row.bar.beyond for row in rows if row.bar),

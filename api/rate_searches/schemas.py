@@ -31,7 +31,7 @@ class RateSearchIn(Specification):
 
 
 class EstimateOut(BaseModel):
-    """What a search costs. Runs that have finished are not trained again."""
+    """What a search costs, one control on shuffled tokens included. Runs that have finished are not trained again."""
 
     runs: int
     runs_to_train: int
@@ -42,12 +42,13 @@ class EstimateOut(BaseModel):
 
 
 class PointOut(BaseModel):
-    """One evaluation of the ladder."""
+    """One evaluation of the ladder, or of a control on shuffled tokens."""
 
     rate: float
     recipe: str
     protocol: str
     evaluation: str
+    is_shuffled: bool = False
 
 
 class RateSearchSummary(BaseModel):

@@ -47,6 +47,12 @@ def test_protocols_that_use_no_later_option_keep_the_fingerprints_they_had_befor
     assert run == "82c7c1cdc019e779375f6da09c1e739d"
 
 
+def test_shuffled_tokens_are_another_treatment_and_their_default_is_none() -> None:
+    assert protocol(shuffled_tokens=False).cohort_key() == protocol().cohort_key()
+    assert protocol(shuffled_tokens=True).cohort_key() != protocol().cohort_key()
+    assert fingerprint_protocol(protocol(shuffled_tokens=True)) != fingerprint_protocol(protocol())
+
+
 def test_protocols_with_every_earlier_option_keep_theirs_too() -> None:
     anchor = Anchor(recipe="r", suite="s", variance=1e-4, degrees_of_freedom=2)
     schedule = Schedule(kind="cosine", warmup_steps=3, final_fraction=0.2)

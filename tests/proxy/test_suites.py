@@ -21,3 +21,8 @@ def test_suites_without_prompts_keep_the_fingerprint_they_had_before() -> None:
 def test_the_prompt_field_is_content() -> None:
     asked = [fingerprint_of(PARTS[0], PARTS[1] | more) for more in ({}, {"prompt_field": "q"}, {"prompt_field": "r"})]
     assert len(set(asked)) == 3
+
+
+def test_where_a_set_was_held_out_is_content() -> None:
+    asked = [fingerprint_of(PARTS[0], PARTS[1] | more) for more in ({}, {"held_out_from": "w"}, {"held_out_from": "v"})]
+    assert len(set(asked)) == 3

@@ -1,5 +1,6 @@
 """The jobs a child does besides training: reading a corpus, learning a tokenizer, tokenising, scoring."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,12 @@ from proxy.data.tokenizers import train_tokenizer as learn_tokenizer
 from proxy.data.tokens import SharedTokens, import_tokens, open_tokens, publish_tokens
 from proxy.errors import InvalidInputError
 from worker.artifacts import documents_folder, documents_path, tokenizer_path, tokens_folder, write_bytes
-from worker.cohorts.materials import Bench, Materials, locate
+from worker.cohorts.materials import Bench, Materials, locate, set_name
 from worker.cohorts.messages import (
     ImportTokensSpec,
     JobSpec,
     RegisterCorpusSpec,
+    RescoreRunsSpec,
     ScoreRunSpec,
     TokeniseCorpusSpec,
     TokeniseSpanSpec,
@@ -46,6 +48,8 @@ def do(spec: JobSpec, tell: Tell) -> dict[str, Any]:
             return import_corpus(spec, tell)
         case ScoreRunSpec():
             return score_run(spec, tell)
+        case RescoreRunsSpec():
+            return rescore_runs(spec, tell)
 
 
 def register_corpus(spec: RegisterCorpusSpec, tell: Tell) -> dict[str, Any]:
@@ -133,6 +137,26 @@ def score_run(spec: ScoreRunSpec, tell: Tell) -> dict[str, Any]:
     nats = {name: np.mean([one[name] for one in by_step.values()], axis=0) for name in sets}
     bench = Bench(spec=spec.suite, materials=materials, place=spec)
     return bench.result(spec.run, nats, by_step).model_dump(mode="json")
+
+
+def rescore_runs(spec: RescoreRunsSpec, tell: Tell) -> dict[str, Any]:
+    """By run, what logits in bf16 add to its score on the suite, in bits per byte."""
+    from proxy.lm.checkpoints import load_checkpoint
+    from proxy.lm.rescoring import bf16_differences
+    from worker.cohorts.training import scoring_sets
+
+    materials = Materials(spec)
+    materials.tell = tell
+    sets = scoring_sets([spec.suite], {spec.suite.id}, materials)
+    shares = spec.suite.suite.shares()
+    names = {part.name: set_name(part, spec.suite.corpora[part.corpus]) for part in spec.suite.suite.sets}
+    stored = (load_checkpoint(find_file(spec, path)) for path in spec.checkpoints.values())
+    found = {}
+    measured = bf16_differences(spec.protocol, stored, sets, spec.threads)
+    for run_id, by_set in zip(spec.checkpoints, measured, strict=True):
+        tell(phase="scoring", run=run_id)
+        found[run_id] = math.fsum(shares[part] * by_set[name] for part, name in names.items())
+    return {"bf16_differences": found}
 
 
 def _sample(corpora: Iterable[CorpusLocation], bytes_each: int, tell: Tell) -> Iterator[str]:

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import SharedStoreError
 from worker import jobs, runs
+from worker.cohorts.floor import update_ulps_of
 from worker.cohorts.messages import (
     CohortSpec,
     JobEnded,
     JobSpec,
+    RescoreRunsSpec,
     RunEnded,
     RunResult,
     ScoreRunSpec,
@@ -111,10 +113,13 @@ def _store_result(session: Session, job_id: str, result: dict[str, Any], spec: J
         part = SuiteResult.model_validate(result)
         trained = RunResult.model_validate(session.get_one(Run, spec.run.id).result)
         runs.record_score(session, spec.run.id, score_of(part, trained, spec.protocol.steps))
+    if isinstance(spec, RescoreRunsSpec):
+        for run_id, difference in result["bf16_differences"].items():
+            runs.record_bf16_difference(session, run_id, spec.suite.id, difference)
 
 
 def _gates(part: SuiteResult, result: RunResult, planned_steps: int) -> list[dict[str, Any]]:
-    from proxy.ranking.gates import check_gates
+    from proxy.ranking.gates import SourceEpochs, check_gates
 
     gates = check_gates(
         initial_loss=math.nan if result.initial_loss is None else result.initial_loss,
@@ -123,5 +128,11 @@ def _gates(part: SuiteResult, result: RunResult, planned_steps: int) -> list[dic
         planned_steps=planned_steps,
         progress={name: measured.progress for name, measured in part.sets.items()},
         leaks={name: measured.leaked_share for name, measured in part.sets.items()},
+        update_ulps=update_ulps_of(result.model_dump()),
+        epochs=[
+            SourceEpochs(source=use.corpus, epochs=use.epochs, target_epochs=use.target_epochs) for use in result.plan
+        ],
+        highest_loss=max((row[1] for row in result.curve if row[1] is not None), default=None),
+        source_shares={name: measured.source_share for name, measured in part.sets.items()},
     )
     return [asdict(gate) for gate in gates]

@@ -270,7 +270,8 @@ class Bench:
                 nats=nats_D, text_bytes=held_out.text_bytes, clusters=held_out.clusters, keys=held_out.keys
             )
             bounds = self.materials.bounds(run, part, corpus)
-            measured[part.name] = _measure(nats_D, held_out, bounds, leaks[part.name])
+            share = self._source_share(run, part)
+            measured[part.name] = _measure(nats_D, held_out, bounds, leaks[part.name], share)
         path = new_losses_path(self.place, run.id, self.spec.id)
         write_losses(path, losses)
         share_file(self.place, path)
@@ -282,6 +283,13 @@ class Bench:
             artifact=relative_path(self.place, path),
             checkpoints=self._checkpoints(run, measured, nats_by_step),
         )
+
+    def _source_share(self, run: RunSpec, part: ValidationSet) -> float | None:
+        """Of the training tokens, those from the corpus that the set was held out from; None where it says none."""
+        if part.held_out_from is None:
+            return None
+        uses = self.materials.plan(run).report
+        return math.fsum(use.share for use in uses if run.corpora[use.corpus].fingerprint == part.held_out_from)
 
     def _checkpoints(
         self, run: RunSpec, measured: Mapping[str, SetResult], nats_by_step: Mapping[int, Mapping[str, Float64Array]]
@@ -296,7 +304,13 @@ class Bench:
         )
 
 
-def _measure(nats_D: Float64Array, held_out: ValidationTokens, bounds: NgramBounds, overlap: NgramOverlap) -> SetResult:
+def _measure(
+    nats_D: Float64Array,
+    held_out: ValidationTokens,
+    bounds: NgramBounds,
+    overlap: NgramOverlap,
+    source_share: float | None,
+) -> SetResult:
     tokens = sum(len(document) for document in held_out.tokens)
     text_bytes = int(held_out.text_bytes.sum())
     return SetResult(
@@ -309,4 +323,5 @@ def _measure(nats_D: Float64Array, held_out: ValidationTokens, bounds: NgramBoun
         bigram_nats=bounds.bigram_nats,
         leaked_documents=overlap.leaked,
         comparable_documents=overlap.comparable,
+        source_share=source_share,
     )

@@ -138,6 +138,16 @@ class ScoreRunSpec(ProtocolSpec):
     checkpoint: str
 
 
+class RescoreRunsSpec(ProtocolSpec):
+    """Measure what logits in bf16 change about the scores of runs of one architecture on a suite; `checkpoints` by run,
+    relative to the artifact folder."""
+
+    kind: Literal["rescore_runs"] = "rescore_runs"
+    job: str
+    suite: SuiteSpec
+    checkpoints: dict[str, str]
+
+
 class TokeniseCorpusSpec(ChildSpec):
     """Make the tokens of a registered corpus, or plan the spans that others make where it has several; `tokenizer` is
     its fingerprint. With `shards` (proxy.data.tokens.Shard), all spans are made and are joined."""
@@ -173,14 +183,21 @@ class ImportTokensSpec(ChildSpec):
 
 
 JobSpec = (
-    RegisterCorpusSpec | TrainTokenizerSpec | ScoreRunSpec | TokeniseCorpusSpec | TokeniseSpanSpec | ImportTokensSpec
+    RegisterCorpusSpec
+    | TrainTokenizerSpec
+    | ScoreRunSpec
+    | RescoreRunsSpec
+    | TokeniseCorpusSpec
+    | TokeniseSpanSpec
+    | ImportTokensSpec
 )
 Spec = CohortSpec | JobSpec
 
 
 class SetResult(Message):
     """One validation set of one run. `unigram_nats` and `bigram_nats` are its progress bounds, if computed. Of
-    `comparable_documents` (long enough to be told), `leaked_documents` are largely in the run's training stream."""
+    `comparable_documents` (long enough to be told), `leaked_documents` are largely in the run's training stream.
+    `source_share`: of the training tokens, those from the corpus that the set says it was held out from."""
 
     bits_per_byte: float
     nats_per_token: float
@@ -191,6 +208,7 @@ class SetResult(Message):
     bigram_nats: float | None = None
     leaked_documents: int | None = None
     comparable_documents: int | None = None
+    source_share: float | None = None
 
     @property
     def progress(self) -> float | None:
@@ -265,7 +283,8 @@ class RunResult(Message):
     `curve`: [step, loss, gradient norm, rate, update-to-weight ratio, FLOPs so far, tokens/s], at most 200 rows; those
     of older runs end with the rate. `seconds` are those of the steps, of which `data_wait_seconds` waited for tokens;
     `checkpoint_seconds` went into keeping the state. `resumed_from_step`: the step that each further beginning of the
-    run went on from, 0 where it began anew. `notes`: what was not as it should be.
+    run went on from, 0 where it began anew. `weight_bits`: mantissa bits of the stored weights (23 in fp32, 7 in bf16).
+    `notes`: what was not as it should be.
     """
 
     initial_loss: float | None
@@ -284,6 +303,7 @@ class RunResult(Message):
     data_wait_seconds: float | None = None
     checkpoint_seconds: float | None = None
     resumed_from_step: tuple[int, ...] = ()
+    weight_bits: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ from worker.cohorts.messages import (
     ImportTokensSpec,
     JobSpec,
     RegisterCorpusSpec,
+    RescoreRunsSpec,
     RunSpec,
     ScoreRunSpec,
     SuiteSpec,
@@ -63,6 +64,8 @@ def build_job_spec(session: Session, job: Job, settings: Settings) -> JobSpec:
         return _span_spec(session, job, settings)
     if kind is JobKind.IMPORT_TOKENS:
         return _import_spec(session, job, settings)
+    if kind is JobKind.RESCORE_RUNS:
+        return _rescore_spec(session, job, settings)
     return _score_spec(session, job, settings)
 
 
@@ -142,6 +145,17 @@ def _score_spec(session: Session, job: Job, settings: Settings) -> ScoreRunSpec:
         run=_run_spec(session, run, [suite]),
         suite=_suite_spec(session, suite),
         checkpoint=run.checkpoint,
+    )
+
+
+def _rescore_spec(session: Session, job: Job, settings: Settings) -> RescoreRunsSpec:
+    """`run_ids` of the payload are runs of one architecture; those without a checkpoint are left out."""
+    runs = session.scalars(select(Run).where(Run.id.in_(job.payload["run_ids"])).order_by(Run.id)).all()
+    return RescoreRunsSpec(
+        **_under(session, session.get_one(Run, job.payload["run_id"]), settings),
+        job=job.id,
+        suite=_suite_spec(session, session.get_one(Suite, job.payload["suite_id"])),
+        checkpoints={run.id: run.checkpoint for run in runs if run.checkpoint is not None},
     )
 
 

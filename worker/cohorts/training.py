@@ -16,11 +16,13 @@ from typing import Protocol as TypingProtocol
 import torch
 
 from proxy.data.plans import SamplingPlan
+from proxy.data.shuffling import shuffled_documents
 from proxy.errors import ForetasteError, SharedStoreError
 from proxy.fingerprints import fingerprint
 from proxy.lm.checkpoints import save_checkpoint
 from proxy.lm.cohort import Member, MemberOutcome, ScoringSet, StoppedError, train_cohort
 from proxy.lm.device import detect
+from proxy.lm.precision import mantissa_bits
 from proxy.lm.ranks import ALONE, Ranks
 from proxy.lm.saving import Safe, Saving
 from proxy.protocols import Protocol
@@ -126,7 +128,7 @@ def train_runs(
     ready: dict[str, tuple[RunSpec, SamplingPlan]] = {}
     yield from _prepare_in_turn(spec, materials, reporter, ready, ranks)
     environment = describe_environment(spec, spec.protocol).model_copy(update={"ranks": ranks.count})
-    members = [_member(run, plan) for run, plan in ready.values()]
+    members = [_member(run, plan, spec.protocol) for run, plan in ready.values()]
     sets = scoring_sets(spec.suites, {id_ for run, _ in ready.values() for id_ in run.suites}, materials)
     saving = Saving(
         seconds=spec.checkpoint_seconds,
@@ -237,8 +239,10 @@ def _prepare(
     return None
 
 
-def _member(run: RunSpec, plan: SamplingPlan) -> Member:
-    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, read=plan.read, sweep=run.sweep)
+def _member(run: RunSpec, plan: SamplingPlan, protocol: Protocol) -> Member:
+    """What else is read off the plan (bounds, leaks) is of the documents in order, even if the run's tokens are not."""
+    read = shuffled_documents(plan, run.data_seed) if protocol.shuffled_tokens else plan.read
+    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, read=read, sweep=run.sweep)
 
 
 def _safe(run: RunSpec, plan: SamplingPlan, spec: CohortSpec) -> Safe:
@@ -316,5 +320,6 @@ def _result(plan: SamplingPlan, outcome: MemberOutcome, environment: Environment
         data_wait_seconds=outcome.data_wait_seconds,
         checkpoint_seconds=outcome.saving_seconds,
         resumed_from_step=outcome.resumed_from,
+        weight_bits=None if outcome.weights is None else mantissa_bits(outcome.weights),
         notes=tuple(note for note in outcome.notes if note not in environment.notes),
     )

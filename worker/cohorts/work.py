@@ -16,6 +16,7 @@ from worker.cohorts.messages import (
     JobProgress,
     JobSpec,
     Line,
+    RescoreRunsSpec,
     RunEnded,
     RunProgress,
     RunsTraining,
@@ -201,6 +202,8 @@ class JobWork:
         self._claim = None
 
     def _conclude(self) -> None:
-        """Evaluations wait for a score, not for a corpus or a tokenizer."""
+        """Evaluations wait for a score and searches for a second one, nobody for a corpus or a tokenizer."""
         if isinstance(self.spec, ScoreRunSpec):
             conclude(self._sessions, self._settings, [self.spec.run.id])
+        if isinstance(self.spec, RescoreRunsSpec):
+            conclude(self._sessions, self._settings, [])

@@ -14,7 +14,9 @@ from proxy.protocols import Protocol as ProtocolSpec
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.parsing import validate
 from worker.protocols import store_protocol
+from worker.rate_searches.controls import needs_control, submit_control
 from worker.rate_searches.evidence import gather, names_of
+from worker.rate_searches.rescoring import ask_for_rescoring, is_rescoring
 from worker.settings import Settings
 from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Suite, utc_now
 from worker.store.sessions import Sessions, read_scope, session_scope
@@ -47,14 +49,16 @@ def conclude_searches(sessions: Sessions, settings: Settings) -> tuple[str, ...]
 
 
 def conclude_search(session: Session, settings: Settings, search_id: str) -> bool:
-    """Applies the rule if all evaluations have ended; True if it did. A search that cannot be decided has failed, with
-    the reason; sent again, it goes on."""
+    """Applies the rule if everything that it needs has ended; True if it did. Where it needs more (scores with coarser
+    logits, the control of a rate that would be chosen), that is queued. A search that cannot be decided has failed,
+    with the reason; sent again, it goes on."""
     row = session.get_one(RateSearch, search_id, with_for_update=True, populate_existing=True)
     if row.state.is_final or not _has_ended(session, row):
         return False
     try:
         with session.begin_nested():
-            _decide(session, settings, row)
+            if not _decide(session, settings, row):
+                return False
     except ForetasteError as error:
         row.state, row.error = State.FAILED, str(error)
     else:
@@ -71,14 +75,22 @@ def _open() -> Any:
 def _has_ended(session: Session, row: RateSearch) -> bool:
     ids = [point["evaluation"] for point in row.points]
     states = session.scalars(select(Evaluation.state).where(Evaluation.id.in_(ids))).all()
-    return bool(ids) and len(states) == len(ids) and all(state.is_final for state in states)
+    is_trained = bool(ids) and len(states) == len(ids) and all(state.is_final for state in states)
+    return is_trained and not is_rescoring(session, row)
 
 
-def _decide(session: Session, settings: Settings, row: RateSearch) -> None:
+def _decide(session: Session, settings: Settings, row: RateSearch) -> bool:
+    """False where something is missing that has been queued now."""
     from proxy.ranking.rate_search import search_rate
 
     gathered = gather(session, row)
+    if ask_for_rescoring(session, row):
+        return False
     finding = search_rate(gathered.ladder)
+    if finding.rate is not None and needs_control(row, finding.rate):
+        row.points = [*row.points, *submit_control(session, settings, row, finding.rate)]
+        session.flush()
+        return _has_ended(session, row) and _decide(session, settings, row)
     made = None if finding.rate is None else _make_protocol(session, row, finding)
     row.found = made
     row.report = {
@@ -91,6 +103,7 @@ def _decide(session: Session, settings: Settings, row: RateSearch) -> None:
     session.flush()
     if made is not None:
         _take_over(session, settings, row, made)
+    return True
 
 
 def _described(session: Session, row: RateSearch, finding: "Finding") -> dict[str, Any]:

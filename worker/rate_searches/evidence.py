@@ -1,5 +1,6 @@
 """What the runs of a search came to, as the rule reads it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,17 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError
 from proxy.protocols import Protocol as ProtocolSpec
+from worker.cohorts.floor import update_ulps_of
 from worker.cohorts.messages import SetResult
-from worker.jobs import JobKind
-from worker.store.models import Evaluation, Job, Protocol, RateSearch, Recipe, Run, RunScore
+from worker.rate_searches.points import Point, controls, ladder_points
+from worker.set_results import set_results
+from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Run, RunScore
 from worker.store.states import State
 
 if TYPE_CHECKING:
     from proxy.ranking.rate_search import Ladder, LadderRun
 
-LOSS, RATE, RATIO = 1, 3, 4  # columns of a curve
+LOSS, RATE = 1, 3  # columns of a curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +39,16 @@ def gather(session: Session, search: RateSearch) -> Gathered:
     from proxy.ranking.rate_search import Ladder
 
     found: list[tuple[Run, LadderRun]] = []
-    for point in search.points:
-        evaluation = session.get_one(Evaluation, point["evaluation"])
-        _require_usable(evaluation)
-        found += [(run, _ladder_run(session, search, point, run)) for run in evaluation.runs]
-    protocol = ProtocolSpec.model_validate(session.get_one(Protocol, search.points[0]["protocol"]).spec)
+    shuffled = {
+        (point["rate"], point["recipe"], run.seed): run
+        for point in controls(search.points)
+        for run in _usable_runs(session, point)
+    }
+    for point in ladder_points(search.points):
+        for run in _usable_runs(session, point):
+            control = shuffled.get((point["rate"], point["recipe"], run.seed))
+            found.append((run, _ladder_run(session, search, point, run, control)))
+    protocol = ProtocolSpec.model_validate(session.get_one(Protocol, ladder_points(search.points)[0]["protocol"]).spec)
     speeds = [run.result["tokens_per_second"] for run, _ in found if run.result and run.result["tokens_per_second"]]
     ladder = Ladder(
         runs=tuple(one for _, one in found),
@@ -77,7 +85,8 @@ def _mean_of(runs: list[list[float | None]], index: int) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def _require_usable(evaluation: Evaluation) -> None:
+def _usable_runs(session: Session, point: Point) -> list[Run]:
+    evaluation = session.get_one(Evaluation, point["evaluation"])
     name = evaluation.recipe.name
     if evaluation.state == State.CANCELLED:
         raise ConflictError(f"evaluation {evaluation.id} of {name} was cancelled; send the search again to go on")
@@ -87,39 +96,41 @@ def _require_usable(evaluation: Evaluation) -> None:
             raise ConflictError(
                 f"{where} {run.state}: {run.error or 'no reason given'}; send the search again to go on"
             )
+    return evaluation.runs
 
 
 def _has_diverged(run: Run) -> bool:
     return run.state == State.FAILED and (run.result or {}).get("failed_step") is not None
 
 
-def _ladder_run(session: Session, search: RateSearch, point: dict[str, Any], run: Run) -> "LadderRun":
-    """A run whose gates say that the training itself went wrong has no score, like one that diverged."""
-    from proxy.ranking.rate_search import LadderRun, update_in_ulps
+def _ladder_run(session: Session, search: RateSearch, point: Point, run: Run, control: Run | None) -> "LadderRun":
+    """A run whose gates say that the training itself went wrong has no score, like one that diverged. `control` was
+    trained on its documents with their tokens shuffled."""
+    from proxy.ranking.rate_search import LadderRun
 
     score = session.get(RunScore, (run.id, search.suite_id))
     is_broken = score is None or any(gate["is_fatal"] and not gate["passed"] for gate in score.gates)
-    ratios = [row[RATIO] for row in (run.result or {}).get("curve", []) if len(row) > RATIO]
+    sets = {} if is_broken else set_results(session, run, search.suite_id)
     return LadderRun(
         anchor=point["recipe"],
         rate=point["rate"],
         seed=run.seed,
         score=None if score is None or is_broken else score.score,
-        progress={} if is_broken else progress_by_set(session, run, search.suite_id),
-        update_ulps=update_in_ulps(ratios),
+        progress={name: part.progress for name, part in sets.items()},
+        shuffled_cost={} if control is None else shuffled_costs(sets, set_results(session, control, search.suite_id)),
+        update_ulps=update_ulps_of(run.result or {}),
+        rescore_difference=None if score is None or score.bf16_difference is None else abs(score.bf16_difference),
     )
 
 
-def progress_by_set(session: Session, run: Run, suite_id: str) -> dict[str, float | None]:
-    """φ of each set: as the run's own child measured it, or the job that scored it on this suite later."""
-    measured = (run.result or {}).get("suites", {}).get(suite_id)
-    if measured is None:
-        jobs = select(Job).where(Job.kind == JobKind.SCORE_RUN, Job.state == State.FINISHED)
-        asked = {"run_id": run.id, "suite_id": suite_id}
-        results = [job.result for job in session.scalars(jobs) if asked.items() <= job.payload.items()]
-        measured = results[-1] if results else None
-    parts = {} if measured is None else measured["sets"]
-    return {name: SetResult.model_validate(part).progress for name, part in parts.items()}
+def shuffled_costs(ordered: Mapping[str, SetResult], shuffled: Mapping[str, SetResult]) -> dict[str, float | None]:
+    """By set, how much lower the control's φ is, on the scale of the documents in order. None where φ is unknown."""
+    found: dict[str, float | None] = {}
+    for name in ordered.keys() & shuffled.keys():
+        control = ordered[name].model_copy(update={"nats_per_token": shuffled[name].nats_per_token})
+        there, here = control.progress, ordered[name].progress
+        found[name] = None if there is None or here is None else here - there
+    return found
 
 
 def _travel_steps(runs: list[Run], steps: int) -> float:
@@ -142,6 +153,8 @@ def _row(run: Run, one: "LadderRun") -> dict[str, Any]:
         "score": one.score,
         "progress": dict(one.progress),
         "update_ulps": one.update_ulps,
+        "rescore_difference": one.rescore_difference,
+        "shuffled_cost": dict(one.shuffled_cost),
         "error": run.error,
     }
 

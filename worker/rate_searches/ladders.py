@@ -20,6 +20,7 @@ LEAST_RATES, MOST_RATES = 3, 20
 LEAST_SEEDS, MOST_SEEDS = 2, 20
 LADDER = (4.0, 2.0, 1.0, 1 / 2, 1 / 4, 1 / 10, 1 / 30, 1 / 100)  # × the standard rate: the optimum, then far below it
 NAME_CHARACTERS = 80  # of a protocol's: room for the rate
+CONTROL_CHARACTERS = 70  # and for more words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,12 @@ class Plan:
     seeds: int
     steps: int
     specs: tuple[ProtocolSpec, ...]
+
+    @property
+    def control_specs(self) -> tuple[ProtocolSpec, ...]:
+        """The protocols of controls, one a rate, as `specs`."""
+        base = ProtocolSpec.model_validate(self.base.spec)
+        return tuple(shuffled_at_rate(base, rate, self.steps) for rate in self.rates)
 
     @property
     def key(self) -> str:
@@ -77,6 +84,12 @@ def at_rate(base: ProtocolSpec, rate: float, steps: int) -> ProtocolSpec:
     name = f"{base.name[:NAME_CHARACTERS]}-at-{rate:g}"
     changes = {"name": name, "standard_rate": rate, "reduction": 1.0, "steps": steps, "anchors": ()}
     return validate(ProtocolSpec, base.model_dump(mode="json") | changes)
+
+
+def shuffled_at_rate(base: ProtocolSpec, rate: float, steps: int) -> ProtocolSpec:
+    """The same on training documents whose tokens are shuffled."""
+    name = f"{base.name[:CONTROL_CHARACTERS]}-at-{rate:g}-shuffled"
+    return at_rate(base, rate, steps).model_copy(update={"name": name, "shuffled_tokens": True})
 
 
 def _rates(request: SearchRequest, base: ProtocolSpec) -> tuple[float, ...]:

@@ -14,8 +14,10 @@ from worker.evaluations import Request, cancel_evaluation, conclude_evaluations,
 from worker.lookup import find_or_add
 from worker.protocols import store_protocol
 from worker.rate_searches.conclusions import conclude_search
+from worker.rate_searches.controls import submit_control
 from worker.rate_searches.estimates import estimate
 from worker.rate_searches.ladders import Plan, SearchRequest, plan_search
+from worker.rate_searches.points import controlled_rates, controls, make_point, own_evaluations
 from worker.settings import Settings
 from worker.store.models import EvaluationRun, RateSearch, Run, utc_now
 from worker.store.states import State
@@ -30,7 +32,11 @@ def submit_search(session: Session, settings: Settings, request: SearchRequest) 
     row, is_new = find_or_add(session, lambda: _find(session, plan.key), lambda: _make(session, plan))
     if is_new or row.state in (State.FAILED, State.CANCELLED):
         row.state, row.error, row.finished_at = State.RUNNING, None, None
-        row.points = _submit_ladder(session, settings, plan, row.points)
+        again = [
+            point for rate in controlled_rates(row.points) for point in submit_control(session, settings, row, rate)
+        ]
+        row.points = [*_submit_ladder(session, settings, plan, row.points), *again]
+        row.rescoring_id = None  # a job that failed is worth another try
         session.flush()
         conclude_search(session, settings, row.id)
     return row, is_new
@@ -82,12 +88,15 @@ def progress_of(session: Session, row: RateSearch) -> dict[str, Any]:
     total = sum(counts.values())
     ended = sum(count for state, count in counts.items() if state.is_final)
     seconds, planned = row.estimate["device_seconds"], row.estimate["runs_to_train"]
+    left = total - ended
+    if not row.state.is_final and not controls(row.points):
+        left += len(row.anchors)  # of the control that comes once a rate would be chosen
     return {
         "runs": total,
         "ended": ended,
         "running": counts[State.RUNNING],
         "queued": counts[State.QUEUED],
-        "device_seconds_left": None if seconds is None or not planned else seconds / planned * (total - ended),
+        "device_seconds_left": None if seconds is None or not planned else seconds / planned * left,
     }
 
 
@@ -111,8 +120,8 @@ def _make(session: Session, plan: Plan) -> RateSearch:
 
 
 def _submit_ladder(session: Session, settings: Settings, plan: Plan, known: Sequence[dict[str, Any]]) -> list[Any]:
-    """One evaluation a rate and anchor. `is_own`: this search made it, so this search may cancel it."""
-    own = {point["evaluation"] for point in known if point["is_own"]}
+    """One evaluation a rate and anchor."""
+    own = own_evaluations(known)
     protocols = [store_protocol(session, spec)[0] for spec in plan.specs]
     points: list[dict[str, Any]] = []
     for anchor in plan.anchors:
@@ -122,15 +131,7 @@ def _submit_ladder(session: Session, settings: Settings, plan: Plan, known: Sequ
                 evaluation, is_new = submit_evaluation(
                     session, settings, asked, concludes=False, checks_data=protocol is protocols[0]
                 )
-            points.append(
-                {
-                    "rate": rate,
-                    "recipe": anchor.id,
-                    "protocol": protocol.id,
-                    "evaluation": evaluation.id,
-                    "is_own": is_new or evaluation.id in own,
-                }
-            )
+            points.append(make_point(rate, evaluation, is_own=is_new or evaluation.id in own))
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
     return points
 

@@ -264,6 +264,7 @@ class RunScore(Base):
     artifact: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     checkpoints: Mapped[list[Any] | None]  # what the score averages, by step; None: scored before they were kept
+    bf16_difference: Mapped[float | None]  # what logits in bf16 add to the score; None: not measured
 
 
 class ResultMixin:
@@ -361,7 +362,8 @@ class RateSearch(Base):
     steps: Mapped[int]
     state: Mapped[State] = mapped_column(default=State.RUNNING, index=True)
     estimate: Mapped[dict[str, Any]]  # what it was to cost when it was submitted
-    points: Mapped[list[Any]]  # rate, recipe, protocol, evaluation, is_own
+    points: Mapped[list[Any]]  # rate, recipe, protocol, evaluation, is_own, is_shuffled
+    rescoring_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # its runs' scores with logits in bf16
     report: Mapped[dict[str, Any] | None]  # proxy.ranking.rate_search.Finding, with its evidence
     found_id: Mapped[str | None] = mapped_column(ForeignKey("protocols.id"))  # the version that was made
     error: Mapped[str | None] = mapped_column(Text)

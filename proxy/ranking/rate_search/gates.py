@@ -78,7 +78,9 @@ def shuffled_gate(ladder: Ladder, rate: float, limits: Thresholds) -> Gate:
     """Whether the order of words was learned, and not their frequencies alone."""
     pairs = pair_values(ladder, rate, "shuffled_cost")
     if not pairs:
-        return _unmeasured("shuffled tokens", limits.share_of_pairs, "What shuffling tokens costs was not measured.")
+        return _unmeasured(
+            "shuffled tokens", limits.share_of_pairs, "What shuffling tokens costs was not measured at this rate."
+        )
     share, told = _share_reaching(pairs, limits.shuffled_cost)
     message = f"Shuffling the tokens costs at least {limits.shuffled_cost:g} (H_uni − H_bi) on {told} pairs."
     return _gate("shuffled tokens", share >= limits.share_of_pairs, share, limits.share_of_pairs, message)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from proxy.ranking.rate_search.budgets import Need
 from proxy.ranking.rate_search.findings import AnchorOptimum, Outcome, RateRow
-from proxy.ranking.rate_search.gates import Verdict
+from proxy.ranking.rate_search.gates import Gate, Verdict
 from proxy.ranking.rate_search.ladder import Ladder, Thresholds
 from proxy.ranking.rates import RateOptimum
 
@@ -67,7 +67,12 @@ def describe_remarks(
     edge = [one.anchor for one in own if not one.is_interior]
     if edge:
         found.append(f"The own optimum of {', '.join(edge)} is not inside the ladder, so that it is not known.")
-    names = dict.fromkeys(gate.name for row in rows for gate in row.gates if gate.verdict == Verdict.NOT_MEASURED)
+    names = [gate.name for gate in _deciding(rows) if gate.verdict == Verdict.NOT_MEASURED]
     if names:
-        found.append(f"Not measured, at some rate at least: {', '.join(names)}.")
+        found.append(f"Not measured at the rate that passes: {', '.join(names)}.")
     return tuple(found)
+
+
+def _deciding(rows: Sequence[RateRow]) -> Sequence[Gate]:
+    """The gates of the lowest rate that passes and is low enough: what was not measured elsewhere changes nothing."""
+    return next((row.gates for row in rows if row.passes and row.is_low_enough), ())

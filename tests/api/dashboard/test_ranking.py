@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.dashboard import formats
 from api.dashboard.agreement import metric_words, view_agreement, view_figures
 from api.dashboard.ranking import view_ranking
 from api.dashboard.selection import Selection
@@ -18,6 +19,16 @@ def test_the_answer_names_every_recipe_that_could_be_the_best() -> None:
     view = view_ranking(samples.leaderboard_body(), Selection())
     assert view.answer == "3 of 12 recipes could be the best: prose-heavy, balanced, long-documents."
     assert view.contenders == ("prose-heavy", "balanced", "long-documents")
+
+
+def test_a_refused_ranking_says_why_and_shows_scores_without_ranks() -> None:
+    body = samples.leaderboard_body(with_broken=False)
+    claims = dict.fromkeys(("rank", "rank_low", "rank_high", "p_best")) | {"letters": ""}
+    body |= {"refused": "The anchors fail.", "entries": [entry | claims for entry in body["entries"]]}
+    view = view_ranking(body, Selection())
+    assert view.answer == "The anchors fail."
+    assert {row.rank for row in view.rows} == {formats.MISSING}
+    assert all(row.bar is not None and row.is_broken for row in view.rows)
 
 
 def one_body(*rows: tuple[Any, ...]) -> dict[str, Any]:

@@ -110,3 +110,35 @@ def test_a_protocol_without_anchors_keeps_its_fingerprint(bureau: Bureau) -> Non
     known = Protocol.model_validate(spec.model_dump() | {"anchors": [anchor]})
     assert fingerprint_protocol(known) != fingerprint_protocol(spec)
     assert known.cohort_key() == spec.cohort_key()
+
+
+def learn(session: Session, row: Evaluation, progress: float) -> None:
+    """What a child would have measured: H_uni is 8 and H_bi 6 nats."""
+    part = {"bits_per_byte": 1.0, "tokens": 1, "text_bytes": 1, "documents": 1, "unigram_nats": 8.0, "bigram_nats": 6.0}
+    for run in row.runs:
+        run.result = {"suites": {row.suite_id: {"sets": {"held": part | {"nats_per_token": 8.0 - 2 * progress}}}}}
+    session.flush()
+
+
+def board_with_anchors(session: Session, bureau: Bureau, progress: float) -> dict[str, Any]:
+    """Of a protocol that knows three anchors, which came so far under it."""
+    for index in range(3):
+        row = evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3)
+        score(session, row)
+        learn(session, row, progress)
+    anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aa", "aaa"])
+    return board(session, "small@2")
+
+
+def test_a_protocol_whose_anchors_fail_is_refused_for_ranking(session: Session, bureau: Bureau) -> None:
+    body = board_with_anchors(session, bureau, progress=0.3)
+    assert "0 of 3 (anchor, set) pairs" in body["refused"]
+    assert {(entry["rank"], entry["p_best"], entry["letters"]) for entry in body["entries"]} == {(None, None, "")}
+    assert all(entry["score"] is not None for entry in body["entries"])
+    assert board(session, "small@1")["refused"] is None  # which knows no anchors
+
+
+def test_a_protocol_whose_anchors_pass_is_not(session: Session, bureau: Bureau) -> None:
+    body = board_with_anchors(session, bureau, progress=0.6)
+    assert body["refused"] is None
+    assert sorted(entry["rank"] for entry in body["entries"]) == [1, 2, 3]

@@ -188,6 +188,17 @@ def test_a_suite_names_content_not_names(session: Session, bureau: Bureau) -> No
         suites.find_suite(session, "none")
 
 
+def test_a_set_says_which_corpus_it_was_held_out_from(session: Session, bureau: Bureau) -> None:
+    part = {"name": "held", "corpus": "held", "held_out_from": "web"}
+    row, is_new = suites.store_suite(session, Suite.model_validate({"name": "suite", "sets": [part]}))
+    assert (is_new, row.spec["sets"][0]["held_out_from"]) == (True, corpora.find_corpus(session, "web").fingerprint)
+    with pytest.raises(InvalidInputError) as refused:
+        suites.store_suite(
+            session, Suite.model_validate({"name": "suite", "sets": [part | {"held_out_from": "nowhere"}]})
+        )
+    assert refused.value.problems[0].pointer == "/sets/0/held_out_from"
+
+
 def test_recipes_are_their_content(session: Session, bureau: Bureau) -> None:
     first, is_new = recipes.store_recipe(session, recipes.parse_recipe(recipe("first", web=1, code=3)))
     second, is_new_again = recipes.store_recipe(session, recipes.parse_recipe(recipe("second", code=6, web=2)))

@@ -16,11 +16,12 @@ from tests.worker.cases.boards import DOCUMENTS
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import evaluations, rate_searches
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
+from worker.jobs import JobKind
 from worker.rate_searches import SearchRequest
 from worker.recipes import parse_recipe, store_recipe
 from worker.reconciler import reconcile
-from worker.runs import Score, record_score
-from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Run, RunScore
+from worker.runs import Score, record_bf16_difference, record_score
+from worker.store.models import Evaluation, Job, Protocol, RateSearch, Recipe, Run, RunScore
 from worker.store.sessions import session_scope
 from worker.store.states import State
 
@@ -43,8 +44,9 @@ def ask(session: Session, bureau: Bureau, **changes: Any) -> tuple[RateSearch, b
     return rate_searches.submit_search(session, bureau.settings, SearchRequest(**said | changes))
 
 
-def runs_of(session: Session, row: RateSearch) -> list[Run]:
-    ids = [point["evaluation"] for point in row.points]
+def runs_of(session: Session, row: RateSearch, *, is_shuffled: bool = False) -> list[Run]:
+    """Of the ladder, or of the controls."""
+    ids = [point["evaluation"] for point in row.points if point["is_shuffled"] is is_shuffled]
     found = session.scalars(select(Evaluation).where(Evaluation.id.in_(ids)).order_by(Evaluation.id))
     return [run for evaluation in found for run in evaluation.runs]
 
@@ -86,8 +88,32 @@ def result_of(run: Run, suite_id: str, found: dict[str, Any] | None) -> dict[str
     return {"failed_step": None, "tokens_per_second": 1000.0, "curve": curve, "suites": {suite_id: {"sets": sets}}}
 
 
-def conclude(session: Session, bureau: Bureau, row: RateSearch) -> bool:
-    return rate_searches.conclude_search(session, bureau.settings, row.id)
+def conclude(session: Session, bureau: Bureau, row: RateSearch, cost: float = 0.5) -> bool:
+    """As a worker does it that also does what the search asks for meanwhile."""
+    while not rate_searches.conclude_search(session, bureau.settings, row.id):
+        if not rescore(session, row) and not end_control(session, bureau, row, cost):
+            return False
+    return True
+
+
+def end_control(session: Session, bureau: Bureau, row: RateSearch, cost: float = 0.5) -> bool:
+    """Ends runs on shuffled tokens by hand, with φ so much lower; False if none waits."""
+    waiting = [run for run in runs_of(session, row, is_shuffled=True) if not run.state.is_final]
+    if waiting:
+        end(session, bureau, waiting, row.suite_id, lambda run: learned(run) | {"progress": 0.7 - cost})
+    return bool(waiting)
+
+
+def rescore(session: Session, row: RateSearch, difference: float = 1e-5) -> bool:
+    """Ends the search's job by hand; False if none waits."""
+    job = None if row.rescoring_id is None else session.get_one(Job, row.rescoring_id)
+    if job is None or job.state.is_final:
+        return False
+    for run_id in job.payload["run_ids"]:
+        record_bf16_difference(session, run_id, row.suite_id, difference)
+    job.state = State.FINISHED
+    session.flush()
+    return True
 
 
 def count(session: Session, model: type) -> int:
@@ -130,8 +156,8 @@ def test_what_passes_becomes_the_protocols_next_version(session: Session, bureau
 def test_the_new_version_trains_nothing_again(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     end(session, bureau, runs_of(session, row), row.suite_id)
-    before = count(session, Run)
     conclude(session, bureau, row)
+    before = count(session, Run)
     assert row.found is not None
     again, is_new = submit(session, bureau, ANCHORS[0], protocol=row.found.id, seeds=SEEDS)
     assert (is_new, again.state, count(session, Run)) == (False, State.FINISHED, before)
@@ -161,12 +187,133 @@ def test_the_report_keeps_all_that_it_was_decided_from(session: Session, bureau:
     assert rows[0]["update_ulps"] == pytest.approx(1e-3 * 2**23)
     assert set(row.report["names"].values()) == set(ANCHORS)
     assert row.report["thresholds"]["progress"] == 0.5
-    gates = {gate["name"]: gate["verdict"] for gate in row.report["rates"][0]["gates"]}
-    assert gates["shuffled tokens"] == "not measured"
+    verdicts = [{gate["name"]: gate["verdict"] for gate in rate["gates"]} for rate in row.report["rates"]]
+    assert [found["shuffled tokens"] for found in verdicts] == ["passed", *["not measured"] * 3]
+    assert not any("measured" in remark for remark in row.report["remarks"])  # elsewhere it changes nothing
     levels = row.report["equal_travel"]
     assert [level["travel"] for level in levels] == [pytest.approx(8 * rate) for rate in RATES]
     known = [[loss is not None for loss in level["losses"].values()] for level in levels]
     assert known == [[rate >= level for rate in RATES] for level in RATES]  # no rate goes further than it went
+
+
+def test_the_rate_that_would_be_chosen_gets_a_control_on_shuffled_tokens(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    assert not rate_searches.conclude_search(session, bureau.settings, row.id)
+    assert runs_of(session, row, is_shuffled=True) == []  # not before the other gates are known
+    rescore(session, row)
+    assert not rate_searches.conclude_search(session, bureau.settings, row.id)
+    control = runs_of(session, row, is_shuffled=True)
+    assert sorted((run.learning_rate, run.seed, run.recipe.name) for run in control) == [
+        (1e-4, 0, name) for name in sorted(ANCHORS)
+    ]
+    assert all(run.protocol.spec["shuffled_tokens"] for run in control)
+    assert control[0].cohort_key != row.protocol.cohort_key
+    assert row.state == State.RUNNING
+    end_control(session, bureau, row, cost=0.4)
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    costs = [one["shuffled_cost"] for one in row.report["evidence"] if (one["rate"], one["seed"]) == (1e-4, 0)]
+    assert costs == [{"held": pytest.approx(0.4)}] * len(ANCHORS)
+    assert row.found is not None
+    assert not row.found.spec["shuffled_tokens"]
+
+
+def test_where_shuffling_costs_too_little_the_next_higher_rate_is_looked_at(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    rescore(session, row)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    end_control(session, bureau, row, cost=0.1)
+    assert not rate_searches.conclude_search(session, bureau.settings, row.id)
+    assert {run.learning_rate for run in runs_of(session, row, is_shuffled=True)} == {1e-4, 3e-4}
+    end_control(session, bureau, row, cost=0.4)
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    assert row.report["rate"] == 3e-4
+
+
+def test_if_shuffling_costs_too_little_everywhere_nothing_passes(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    assert conclude(session, bureau, row, cost=0.1)
+    assert row.report is not None
+    assert (row.found, row.report["outcome"], row.report["failing"]) == (None, "nothing passes", ["shuffled tokens"])
+
+
+def test_a_control_that_failed_fails_the_search_and_is_tried_again(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    rescore(session, row)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    control = runs_of(session, row, is_shuffled=True)
+    end(session, bureau, control[1:], row.suite_id)
+    control[0].state, control[0].error = State.FAILED, "no disk space"
+    session.flush()
+    evaluations.conclude_runs(session, bureau.settings, [control[0].id])
+    assert conclude(session, bureau, row)
+    assert row.state == State.FAILED
+    again, _ = ask(session, bureau)
+    assert (again.id, again.state, control[0].state) == (row.id, State.RUNNING, State.QUEUED)
+    assert conclude(session, bureau, again)
+    session.refresh(again)
+    assert again.report is not None
+
+
+def test_all_runs_are_scored_with_coarser_logits_before_the_rule_is_applied(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    runs = runs_of(session, row)
+    end(session, bureau, runs, row.suite_id, lambda run: None if run.learning_rate > 2e-3 else learned(run))
+    assert not rate_searches.conclude_search(session, bureau.settings, row.id)
+    assert row.rescoring_id is not None
+    payload = session.get_one(Job, row.rescoring_id).payload
+    assert set(payload["run_ids"]) == {run.id for run in runs if run.state == State.FINISHED}
+    assert payload["run_id"] in payload["run_ids"]
+    assert not rate_searches.conclude_search(session, bureau.settings, row.id)  # the job waits
+    assert rescore(session, row, difference=-1e-4)
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    known = {one["rescore_difference"] for one in row.report["evidence"] if one["score"] is not None}
+    assert known == {1e-4}
+    gate = row.report["rates"][0]["gates"][-1]
+    assert (gate["name"], gate["verdict"]) == ("bf16 re-score", "passed")
+
+
+def test_scores_that_coarser_logits_move_too_far_stop_a_rate(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    rescore(session, row, difference=0.01)
+    conclude(session, bureau, row)
+    assert row.report is not None
+    assert row.report["failing"] == ["bf16 re-score"]
+
+
+def test_what_was_measured_is_not_measured_again(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    conclude(session, bureau, row)
+    wider, _ = ask(session, bureau, rates=(*RATES, 1e-2))
+    new = [run for run in runs_of(session, wider) if run.state == State.QUEUED]
+    end(session, bureau, new, row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, wider.id)
+    assert wider.rescoring_id is not None
+    assert set(session.get_one(Job, wider.rescoring_id).payload["run_ids"]) == {run.id for run in new}
+
+
+def test_a_rescoring_that_failed_leaves_the_gate_unmeasured(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    assert row.rescoring_id is not None
+    job = session.get_one(Job, row.rescoring_id)
+    job.state, job.error = State.FAILED, "a checkpoint is gone"
+    session.flush()
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    assert row.report["rates"][0]["gates"][-1]["verdict"] == "not measured"
 
 
 def test_if_nothing_passes_no_version_is_made(session: Session, bureau: Bureau) -> None:
@@ -243,14 +390,14 @@ def test_the_same_search_is_the_same_row_whatever_the_order(session: Session, bu
 
 def test_finished_runs_are_reused_and_the_estimate_leaves_them_out(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
-    assert row.estimate["runs_to_train"] == len(runs_of(session, row))
+    assert row.estimate["runs_to_train"] == len(runs_of(session, row)) + len(ANCHORS)  # and a control
     assert row.estimate["device_seconds"] is None
     end(session, bureau, runs_of(session, row), row.suite_id)
     before = count(session, Run)
     wider, _ = ask(session, bureau, rates=(*RATES, 1e-2))
-    assert (wider.estimate["runs"], wider.estimate["runs_to_train"]) == (30, 6)
+    assert (wider.estimate["runs"], wider.estimate["runs_to_train"]) == (33, 9)
     assert count(session, Run) == before + 6
-    tokens = 6 * bureau.protocol().token_budget
+    tokens = 9 * bureau.protocol().token_budget
     assert wider.estimate["tokens"] == tokens
     assert wider.estimate["device_seconds"] == pytest.approx(tokens / 1000)
 
@@ -258,10 +405,15 @@ def test_finished_runs_are_reused_and_the_estimate_leaves_them_out(session: Sess
 def test_a_search_whose_runs_are_all_there_is_concluded_at_once(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     end(session, bureau, runs_of(session, row), row.suite_id)
-    narrow, is_new = ask(session, bureau, rates=RATES[1:])
+    conclude(session, bureau, row)
+    cost = rate_searches.estimate_search(
+        session, SearchRequest(protocol="small", suite="suite", anchors=ANCHORS, rates=(*RATES, 1e-2), seeds=SEEDS)
+    )
+    assert cost["runs_to_train"] == 6  # the control is there
+    narrow, is_new = ask(session, bureau, rates=(1e-4, 1e-3, 3e-3))
     assert (is_new, narrow.state) == (True, State.FINISHED)
     assert narrow.report is not None
-    assert narrow.report["rate"] == 3e-4
+    assert narrow.report["rate"] == 1e-4
 
 
 def test_another_budget_is_another_ladder(session: Session, bureau: Bureau) -> None:
@@ -358,6 +510,12 @@ def test_the_reconciler_concludes_what_a_killed_worker_left(bureau: Bureau) -> N
         row, _ = ask(session, bureau)
         end(session, bureau, runs_of(session, row), row.suite_id)
     try:
+        assert row.id not in reconcile(bureau.sessions, bureau.settings).concluded  # it asks for more
+        with session_scope(bureau.sessions) as session:
+            assert rescore(session, session.get_one(RateSearch, row.id))
+        assert row.id not in reconcile(bureau.sessions, bureau.settings).concluded
+        with session_scope(bureau.sessions) as session:
+            assert end_control(session, bureau, session.get_one(RateSearch, row.id))
         assert row.id in reconcile(bureau.sessions, bureau.settings).concluded
         with bureau.sessions() as session:
             found = session.get_one(RateSearch, row.id)
@@ -376,6 +534,8 @@ def forget(bureau: Bureau) -> None:
             for row in session.scalars(select(model)):
                 session.delete(row)
             session.flush()
+        for job in session.scalars(select(Job).where(Job.kind == JobKind.RESCORE_RUNS)):
+            session.delete(job)
         for protocol in session.scalars(select(Protocol)):
             if protocol.name != "small" or protocol.version > 1:
                 session.delete(protocol)

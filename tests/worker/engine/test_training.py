@@ -13,7 +13,9 @@ from proxy.protocols import Protocol
 from tests.worker.engine.corpora import Laboratory, write_corpus
 from tests.worker.engine.rows import add_job, protocol_spec
 from worker.artifacts import read_losses, stored_path
-from worker.cohorts.messages import RunResult
+from worker.cohorts.messages import RunResult, SuiteSpec
+from worker.cohorts.specs import build_cohort_spec
+from worker.cohorts.training import train_runs
 from worker.engine import work_until_idle
 from worker.settings import Settings
 from worker.store.migrate import upgrade_database
@@ -96,6 +98,45 @@ def test_a_finished_run_tells_what_was_computed_and_where(laboratory: Laboratory
     assert result.final_loss < result.initial_loss
     assert result.environment.device == "cpu"
     assert not result.environment.is_compiled
+    assert result.weight_bits == 23
+
+
+def held_out_from(spec: SuiteSpec, corpus: str) -> SuiteSpec:
+    """The suite whose sets say so."""
+    sets = tuple(part.model_copy(update={"held_out_from": corpus}) for part in spec.suite.sets)
+    return spec.model_copy(update={"suite": spec.suite.model_copy(update={"sets": sets})})
+
+
+class NobodyAsks:
+    """Orders of a supervisor that wants nothing."""
+
+    def has_cancelled(self, run_id: str) -> bool:
+        return False
+
+    def is_stopping(self) -> bool:
+        return False
+
+    def keep_states(self) -> None: ...
+
+
+def test_a_control_trains_on_shuffled_tokens_and_is_measured_against_the_documents_in_order(
+    laboratory: Laboratory,
+) -> None:
+    run = the_run(laboratory, "web1")
+    with read_scope(laboratory.sessions) as session:
+        spec = build_cohort_spec(session, [session.get_one(Run, run.id)], laboratory.settings)
+    protocol = spec.protocol.model_copy(update={"shuffled_tokens": True})
+    suites = tuple(held_out_from(suite, laboratory.fingerprints["web"]) for suite in spec.suites)
+    shuffled = spec.model_copy(update={"protocol": protocol, "suites": suites})
+    (ended,) = train_runs(shuffled, lambda line: None, NobodyAsks())
+    assert ended.result is not None
+    (control,), (ordered,) = (result.suites.values() for result in (ended.result, result_of(run)))
+    for name, part in ordered.sets.items():
+        assert control.sets[name].unigram_nats == part.unigram_nats
+        assert control.sets[name].bigram_nats == part.bigram_nats
+        assert control.sets[name].nats_per_token > part.nats_per_token + 0.1
+        assert (control.sets[name].source_share, part.source_share) == (1.0, None)
+    assert [use.drawn_tokens for use in ended.result.plan] == [use.drawn_tokens for use in result_of(run).plan]
 
 
 def test_the_plan_says_what_each_source_supplied(laboratory: Laboratory) -> None:

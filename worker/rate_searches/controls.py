@@ -1,0 +1,35 @@
+"""The control of a rate that would be chosen: every anchor once more, one seed each, on documents whose tokens are
+shuffled. What that costs tells whether the order of words was learned. Why only there: docs/decisions/0022.
+"""
+
+from sqlalchemy.orm import Session
+
+from proxy.protocols import Protocol as ProtocolSpec
+from worker.evaluations import Request, conclude_evaluations, submit_evaluation
+from worker.protocols import store_protocol
+from worker.rate_searches.ladders import shuffled_at_rate
+from worker.rate_searches.points import Point, controlled_rates, make_point, own_evaluations
+from worker.settings import Settings
+from worker.store.models import RateSearch
+
+SEEDS = 1
+
+
+def needs_control(row: RateSearch, rate: float) -> bool:
+    """True until it has been asked for at this rate."""
+    return rate not in controlled_rates(row.points)
+
+
+def submit_control(session: Session, settings: Settings, row: RateSearch, rate: float) -> list[Point]:
+    """The control's points; what is trained already is not trained again."""
+    spec = shuffled_at_rate(ProtocolSpec.model_validate(row.protocol.spec), rate, row.steps)
+    protocol, _ = store_protocol(session, spec)
+    own = own_evaluations(row.points)
+    found = []
+    for anchor in row.anchors:
+        asked = Request(recipe=anchor, protocol=protocol.id, suite=row.suite_id, seeds=SEEDS)
+        evaluation, is_new = submit_evaluation(session, settings, asked, concludes=False, checks_data=False)
+        is_own = is_new or evaluation.id in own
+        found.append(make_point(rate, evaluation, is_own=is_own, is_shuffled=True))
+    conclude_evaluations(session, settings, [point["evaluation"] for point in found])
+    return found
