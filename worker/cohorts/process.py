@@ -114,6 +114,8 @@ class ChildProcess:
     def describe_end(self) -> str:
         """How it ended, with its last words."""
         code = self._process.wait()
+        if code is None:
+            return self._describe_unknown_end()
         how = f"killed by signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         words = without_launcher(self._log.read_text(errors="replace"))[-LAST_WORDS:].strip()
         said = f"the child process ended early ({how})" + (f":\n{words}" if words else "")
@@ -122,6 +124,12 @@ class ChildProcess:
         if kernel_kills() > self._kernel_kills:
             return f"{OUT_OF_MEMORY}: the kernel has killed the training process for it; {WHAT_HELPS}\n{said}"
         return f"{said}; not by its worker: by hand, or by a limit of the machine"
+
+    def _describe_unknown_end(self) -> str:
+        assert isinstance(self._process, ForkedProcess)
+        words = f"{self._log.read_text(errors='replace')[-LAST_WORDS:]}\n{self._process.last_words()}".strip()
+        said = "the child process ended early, and so did the fork server, which alone knew how"
+        return said + (f":\n{words}" if words else "")
 
     def close(self) -> None:
         """Tells a child that nothing more is wanted of it, and lets it exit."""

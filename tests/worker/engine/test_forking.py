@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,9 +16,9 @@ import pytest
 from tests.worker.engine.corpora import write_endless_corpus
 from worker.cohorts import forking
 from worker.cohorts.child import ORPHANED
-from worker.cohorts.forking import UNKNOWN_END, ForkedProcess, fork_child, may_be_forked
+from worker.cohorts.forking import ForkedProcess, fork_child, may_be_forked
 from worker.cohorts.messages import ChildSpec, CorpusSpec, JobEnded, RegisterCorpusSpec, read_line
-from worker.cohorts.process import child_environment
+from worker.cohorts.process import ChildProcess, child_environment
 from worker.settings import Settings
 
 PATIENCE_SECONDS = 30
@@ -53,6 +54,7 @@ def short(settings: Settings, tmp_path: Path) -> Path:
 @contextmanager
 def forked(path: Path, environment: dict[str, str], log: IO[bytes]) -> Iterator[ForkedProcess]:
     child = fork_child(path, environment, log)
+    assert child.pid  # it is there
     try:
         yield child
     finally:
@@ -116,7 +118,7 @@ def test_a_server_that_was_killed_takes_no_child_with_it_and_is_replaced(
         killed = server()
         killed.kill()
         killed.wait()
-        assert child.wait(PATIENCE_SECONDS) == UNKNOWN_END
+        assert child.wait(PATIENCE_SECONDS) is None
         assert psutil.pid_exists(child.pid)
         with forked(endless, environment, log) as other:
             assert other.pid in {one.pid for one in server().children()}
@@ -125,6 +127,37 @@ def test_a_server_that_was_killed_takes_no_child_with_it_and_is_replaced(
         while psutil.pid_exists(child.pid) and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_a_server_that_cannot_begin_says_why(short: Path, settings: Settings, log: IO[bytes], tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('this torch is broken')\n")
+    environment = child_environment(settings) | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "3"}
+    child = ChildProcess(partial(fork_child, short, environment), Path(log.name))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not child.has_ended():
+        assert child.next_line(0.05) is None
+        assert time.monotonic() < deadline
+    assert "this torch is broken" in child.describe_end()
+    child.kill()
+
+
+def test_nobody_waits_for_a_server_that_hangs(
+    endless: Path, settings: Settings, log: IO[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with forked(endless, child_environment(settings), log) as first:
+        monkeypatch.setattr(forking, "START_SECONDS", 0.2)
+        hung = server()
+        hung.suspend()
+        child = fork_child(endless, child_environment(settings), log)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.1)
+        with pytest.raises(ProcessLookupError):
+            assert child.pid
+        assert child.wait(PATIENCE_SECONDS) is None
+        assert first.wait(PATIENCE_SECONDS) is None
+        first.stdin.close()
+        for stream in (child.stdin, child.stdout):
+            stream.close()
 
 
 def test_other_threads_want_another_server(short: Path, settings: Settings, log: IO[bytes]) -> None:
