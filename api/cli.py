@@ -22,6 +22,7 @@ from api.progress import RunWatcher
 from api.questions import QUESTIONS
 from api.rate_searches.commands import rate_search
 from api.replications.commands import evaluate
+from api.studies.commands import study
 from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
 from worker.settings import Settings, get_settings
 
@@ -36,6 +37,7 @@ for question in QUESTIONS:
     app.command()(question)
 app.command("rate-search")(rate_search)
 app.command()(evaluate)
+app.add_typer(study, name="study")
 
 
 def main() -> None:

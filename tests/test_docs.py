@@ -9,6 +9,7 @@ import yaml
 
 from proxy.data.heuristics import HEURISTICS
 from proxy.recipes import Recipe
+from proxy.studies import StudyDefinition
 from proxy.suites import Suite
 from worker.parsing import validate
 
@@ -30,6 +31,20 @@ def test_every_recipe_in_the_guide_is_one(text: str) -> None:
 @pytest.mark.parametrize("text", SUITES)
 def test_every_suite_in_the_guide_is_one(text: str) -> None:
     assert validate(Suite, yaml.safe_load(text)).shares()
+
+
+STUDIES = [
+    *examples("studies.md"),
+    *(path.read_text() for path in (DOCS.parent / "examples" / "studies").glob("*.yaml")),
+]
+
+
+@pytest.mark.parametrize("text", STUDIES)
+def test_every_study_in_the_guide_and_the_examples_is_one(text: str) -> None:
+    study = validate(StudyDefinition, yaml.safe_load(text))
+    made = {corpus.name for corpus in study.corpora}
+    assert {corpus for recipe in study.recipes for corpus in recipe.corpora()} <= made
+    assert {part.corpus for suite in study.suites for part in suite.sets} <= made
 
 
 def test_the_line_of_a_corpus_in_the_guide_has_what_its_suite_asks_for() -> None:

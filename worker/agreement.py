@@ -61,7 +61,7 @@ def _update(
     newest = _newest(session, leaderboard, reference_set, metric)
     if newest is not None and newest.evidence == evidence:
         return None
-    points = _points(session, leaderboard, rows)
+    points = compared_points(session, leaderboard, rows)
     if not points:
         return None
     row = Agreement(
@@ -77,7 +77,7 @@ def _update(
     return row
 
 
-def _points(session: Session, leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[str, Any]]:
+def compared_points(session: Session, leaderboard: Leaderboard, rows: Sequence[Reference]) -> list[dict[str, Any]]:
     """Recipes that have both a rank and a reference, best proxy first, with their seed errors and tags."""
     from proxy.ranking.reference_noise import errors_of_best
 

@@ -1,0 +1,116 @@
+"""`foretaste study`: the cost first, then the runs, then the tables; killed and run again, it goes on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.connection import KeyOption, SpecArgument, UrlOption, console, read_structured
+from proxy.errors import InvalidInputError
+from proxy.studies import StudyDefinition
+from worker.parsing import validate
+
+study = typer.Typer(no_args_is_help=True, help="Recipes × rates × seeds against tuned references.")
+
+CorporaOption = Annotated[Path | None, typer.Option("--corpora", help="Folder of the definition's files.")]
+FolderOption = Annotated[Path | None, typer.Option("--folder", help="Data and made corpora; default var/<study>.")]
+
+
+@study.command("check")
+def check(file: SpecArgument) -> None:
+    """Say what a definition asks for, or what is wrong with it."""
+    definition = read_definition(file)
+    console.print("\n".join(describe_definition(definition)), markup=False)
+
+
+@study.command("run")
+def run(
+    file: SpecArgument,
+    corpora: CorporaOption = None,
+    folder: FolderOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report here once all has ended.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Register, say the cost, train nothing more.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Train a study: its cost first, then everything that is not there yet, then its report."""
+    from api.studies.report import make_folder
+    from api.studies.running import run_study
+
+    definition = read_definition(file)
+    require_corpora(definition, corpora)
+    if out is not None:
+        make_folder(out)
+    run_study(
+        definition,
+        corpora=corpora,
+        folder=folder or Path("var") / definition.name,
+        out=out,
+        url=url,
+        key=key,
+        agrees=_agreement(estimate=estimate, yes=yes),
+        say=_say,
+    )
+
+
+@study.command("report")
+def report(
+    file: SpecArgument,
+    out: Annotated[Path, typer.Option(help="Folder for README.md, report.json and the pictures.")],
+    folder: FolderOption = None,
+) -> None:
+    """Write the report of what is there by now, also while the study runs; nothing is trained."""
+    from api.studies.report import read_report, settings_of, write_report
+
+    definition = read_definition(file)
+    settings = settings_of(folder or Path("var") / definition.name)
+    for path in write_report(read_report(definition, settings), out):
+        console.print(f"Written: {path}", markup=False)
+
+
+def _agreement(*, estimate: bool, yes: bool) -> Callable[[], bool]:
+    if estimate:
+        return lambda: False
+    return lambda: yes or typer.confirm("Start?")
+
+
+def _say(line: Any) -> None:
+    console.print(line, markup=False)
+
+
+def read_definition(file: Path) -> StudyDefinition:
+    """InvalidInputError names every field that is wrong."""
+    return validate(StudyDefinition, read_structured(file))
+
+
+def require_corpora(definition: StudyDefinition, corpora: Path | None) -> None:
+    """A definition that makes corpora needs the folder of their files."""
+    if definition.corpora and corpora is None:
+        message = f"is missing: {definition.name} makes {len(definition.corpora)} corpora of files"
+        raise InvalidInputError.at("--corpora", None, message)
+    if corpora is not None and not corpora.is_dir():
+        raise InvalidInputError.at("--corpora", str(corpora), "is no folder")
+
+
+def describe_definition(definition: StudyDefinition) -> list[str]:
+    """A few lines."""
+    axes: dict[str, int] = {}
+    for recipe in definition.recipes:
+        axes[recipe.tags["axis"]] = axes.get(recipe.tags["axis"], 0) + 1
+    proxies, references = definition.proxies, definition.references
+    small, large = proxies.resolved(definition.vocabulary), references.resolved(definition.vocabulary)
+    times = f"{large.architecture.parameters / small.architecture.parameters:.1f} times"
+    counted = ", ".join(f"{axis} {count}" for axis, count in sorted(axes.items()))
+    return [
+        f"{definition.name}: {len(definition.recipes)} recipes ({counted}), {len(definition.suites)} suites",
+        f"  proxies: {small.architecture.parameters:,} parameters, {small.token_budget:,} tokens, rates "
+        f"{_list(proxies.rates)}, {proxies.seeds} seeds",
+        f"  references: {large.architecture.parameters:,} parameters ({times}), {large.token_budget:,} tokens, "
+        f"rates {_list(references.rates)}, {references.seeds} seeds at the best; {len(definition.referenced)} recipes",
+    ]
+
+
+def _list(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)

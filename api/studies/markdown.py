@@ -1,0 +1,227 @@
+"""A study's report as Markdown: how far it is, then for each suite the table of the rates and what it rests on."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Report = Mapping[str, Any]
+
+NOTHING = "–"
+EDGE = "swept, at the edge"  # proxy.ranking.tuning.Label.AT_THE_EDGE, as a report has it
+FIGURES = (
+    ("Spearman", "spearman", "{:.3f}"),
+    ("Kendall τ-b", "kendall", "{:.3f}"),
+    ("decision accuracy", "decision_accuracy", "{:.3f}"),
+    ("regret@1", "regret_at_1", "{:.4f}"),
+    ("regret@3", "regret_at_3", "{:.4f}"),
+    ("regret@5", "regret_at_5", "{:.4f}"),
+)
+SHORT = FIGURES[:1] + FIGURES[2:4]
+
+
+def as_markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
+    """`pictures` lie beside the report; each is shown with the suite whose name its own ends with."""
+    parts = [f"# Study {report['study']}: {len(report['recipes'])} recipes", *_head(report)]
+    for suite in report["suites"]:
+        own = [path.name for path in pictures if path.stem.endswith(suite["suite"])]
+        parts += [f"## Suite {suite['suite']}", *_suite(report, suite), *(f"![{name}]({name})" for name in own)]
+    parts += ["## Recipes", _recipes(report), "## Costs", _costs(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    if report["description"]:
+        yield f"{report['description'].capitalize()}."
+    yield _standing(report["progress"], is_partial=report["is_partial"])
+    for name in ("proxies", "references"):
+        shape = report["shapes"][name]
+        seeds = f"{shape['seeds']} seeds" + (" at the best rate" if name == "references" else "")
+        yield (
+            f"- {name}: {shape['parameters']:,} parameters, {shape['tokens']:,} tokens ({shape['steps']:,} steps of "
+            f"{shape['batch_tokens']:,}, {shape['schedule']}), rates {_rates(shape['rates'])}, {seeds}"
+        )
+    yield "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in report["machine"].items()) + "."
+
+
+def _standing(progress: Report, *, is_partial: bool) -> str:
+    labels = ", ".join(f"{count} {label}" for label, count in sorted(progress["labels"].items())) or "none"
+    told = (
+        f"{progress['proxy_evaluations_finished']} of {progress['proxy_evaluations']} proxy evaluations have finished, "
+        f"{progress['recipes_with_references']} of {progress['recipes_to_have_references']} recipes have swept "
+        f"references ({labels}), {progress['recipes_with_all_seeds']} of them with all seeds."
+    )
+    return f"**Partial: this study has not ended.** {told}" if is_partial else f"All has ended: {told}"
+
+
+def _suite(report: Report, suite: Report) -> Iterator[str]:
+    table = suite["table"]
+    yield "Held-out sets: " + ", ".join(suite["sets"]) + ". Bits per byte; intervals are 95 %, for new recipes."
+    yield _main(suite)
+    yield f"Rate search, which looks at no reference: {suite['search']['conclusion']}"
+    notes = dict.fromkeys(row["figures"]["note"] for row in table["rows"] if not row["figures"]["is_evidence"])
+    yield "\n".join(f"- {note}" for note in notes)
+    if at_edge := edge_words(suite):
+        yield at_edge
+    if gone := {rate: names for rate, names in suite["missing"].items() if names and not report["is_partial"]}:
+        yield "Without a rank: " + "; ".join(f"at {rate} {', '.join(names)}" for rate, names in gone.items()) + "."
+    yield from _section("Differences between rates, on the same recipes", _differences(table["differences"]))
+    yield from _section("Within axes", _axes(table["rows"]))
+    yield from _section("Without the easy bad recipes", _other(table["rows"], lambda row: row["parts"]["without_easy"]))
+    yield from _section("Tuned references alone", _other(table["rows"], lambda row: row["tuned"]))
+    yield from _section("Repetition", _other(table["rows"], lambda row: row["repetition"]))
+
+
+def edge_words(suite: Report) -> str:
+    """Which references' best rate is the lowest or highest of their grid, and what to do; empty where none is."""
+    found: dict[float, list[str]] = {}
+    for row in suite["recipes"]:
+        if row["label"] == EDGE and row["best_rate"] is not None:
+            found.setdefault(row["best_rate"], []).append(row["recipe"])
+    if not found:
+        return ""
+    told = "; ".join(f"{rate:g} for {', '.join(sorted(names))}" for rate, names in sorted(found.items()))
+    return (
+        f"The best rate of some references is at the edge of their grid ({told}): a better one may lie beyond it. Add "
+        "rates there to the definition and run it again; only those are trained."
+    )
+
+
+def _section(title: str, content: str | None) -> list[str]:
+    return [f"### {title}", content] if content else []
+
+
+def _main(suite: Report) -> str:
+    rows = [
+        (
+            f"{row['rate']:g}{_marks(row, suite)}",
+            str(row["figures"]["n"]),
+            *(_interval(row["figures"], name, form) for _, name, form in FIGURES),
+            _pair(row["parts"]["noise_only_low"], row["parts"]["noise_only_high"]),
+            _number(row["parts"]["ceiling"], "{:.3f}"),
+        )
+        for row in suite["table"]["rows"]
+    ]
+    chances = [row["figures"] for row in suite["table"]["rows"] if row["figures"]["n"]]
+    if chances:
+        most = max(chances, key=lambda figures: figures["n"])
+        chance = (_number(most["chance"].get(name), form) for _, name, form in FIGURES)
+        rows.append(("chance", str(most["n"]), *chance, NOTHING, NOTHING))
+    names = (name for name, _, _ in FIGURES)
+    return _table(("rate", "n", *names, "Spearman with new seeds", "ceiling"), rows)
+
+
+def _marks(row: Report, suite: Report) -> str:
+    marks = []
+    if row["is_standard"]:
+        marks.append("standard: the proxies' own optimum")
+    if suite["search"]["rate"] == row["rate"]:
+        marks.append("chosen by the rate search")
+    return f" ({'; '.join(marks)})" if marks else ""
+
+
+def describe_row(row: Report, suite: Report) -> str:
+    """A rate in a line of a terminal."""
+    figures = row["figures"]
+    told = ", ".join(f"{words} {_interval(figures, name, form)}" for words, name, form in SHORT)
+    return f"{row['rate']:g}{_marks(row, suite)}: n {figures['n']}, {told}"
+
+
+def _differences(rows: Sequence[Report]) -> str | None:
+    known = [row for row in rows if row["spearman"]["estimate"] is not None]
+    lines = [
+        (
+            f"{row['rate']:g} against {row['against']:g}",
+            str(row["n"]),
+            _shown(row["spearman"]["estimate"], row["spearman"]["low"], row["spearman"]["high"], "{:+.3f}"),
+        )
+        for row in known
+    ]
+    return _table(("rates", "n", "Spearman of the first minus the second"), lines) if lines else None
+
+
+def _axes(rows: Sequence[Report]) -> str | None:
+    axes = sorted({axis for row in rows for axis in row["parts"]["by_axis"]})
+    lines = [(f"{row['rate']:g}", *(_axis(row["parts"]["by_axis"].get(axis)) for axis in axes)) for row in rows]
+    headings = ("rate", *(f"{axis}: Spearman, decision accuracy (n)" for axis in axes))
+    return _table(headings, lines) if axes else None
+
+
+def _axis(figures: Report | None) -> str:
+    if figures is None:
+        return NOTHING
+    rho, share = _number(figures["spearman"], "{:.2f}"), _number(figures["decision_accuracy"], "{:.2f}")
+    return f"{rho}, {share} ({figures['n']})"
+
+
+def _other(rows: Sequence[Report], part: Any) -> str | None:
+    lines = [
+        (f"{row['rate']:g}", str(found["n"]), *(_interval(found, name, form) for _, name, form in SHORT))
+        for row in rows
+        if (found := part(row)) is not None
+    ]
+    return _table(("rate", "n", *(name for name, _, _ in SHORT)), lines) if lines else None
+
+
+def _recipes(report: Report) -> str:
+    """On the first suite; all suites are in report.json."""
+    suite = report["suites"][0]
+    about = {recipe["name"]: recipe for recipe in report["recipes"]}
+    rates = [f"{rate:g}" for rate in report["shapes"]["proxies"]["rates"]]
+    lines = [
+        (
+            row["recipe"],
+            about[row["recipe"]]["axis"]
+            + (f", {about[row['recipe']]['kind']}" if about[row["recipe"]]["kind"] else ""),
+            _value(row["reference"], row["reference_error"]),
+            row["label"] or NOTHING,
+            _number(row["best_rate"], "{:g}"),
+            *(_number(row["proxies"].get(rate), "{:.4f}") for rate in rates),
+        )
+        for row in suite["recipes"]
+    ]
+    headings = ("recipe", "axis", "reference ± se", "label", "best rate", *(f"proxy at {rate}" for rate in rates))
+    return f"On {suite['suite']}, best reference first.\n\n{_table(headings, lines)}"
+
+
+def _costs(report: Report) -> str:
+    lines = [
+        (
+            row["protocol"],
+            ", ".join(f"{count} {state}" for state, count in sorted(row["runs"].items())) or NOTHING,
+            f"{row['tokens']:,}",
+            f"{row['training_seconds'] / 3600:.2f}",
+            _number(row["tokens_per_second"], "{:,.0f}"),
+        )
+        for row in report["costs"]
+    ]
+    return _table(("protocol", "runs", "tokens trained", "hours of a lane", "median tokens/s"), lines)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _interval(figures: Report, name: str, form: str) -> str:
+    return _shown(figures[name], figures.get(f"{name}_low"), figures.get(f"{name}_high"), form)
+
+
+def _shown(value: float | None, low: float | None, high: float | None, form: str) -> str:
+    shown = _number(value, form)
+    return shown if low is None or high is None else f"{shown} [{form.format(low)}, {form.format(high)}]"
+
+
+def _pair(low: float | None, high: float | None) -> str:
+    return NOTHING if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+
+
+def _value(value: float | None, error: float | None) -> str:
+    return _number(value, "{:.4f}") + ("" if error is None else f" ± {error:.4f}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return NOTHING if value is None else form.format(value)
+
+
+def _rates(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)

@@ -1,0 +1,57 @@
+"""A study's report as files that can be committed: `report.json`, `README.md` and pictures."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.demo.machine import describe_machine
+from api.demo.report import write_text
+from api.studies.markdown import as_markdown
+from api.studies.picture import draw_suite
+from proxy.errors import InvalidInputError
+from proxy.studies import StudyDefinition
+from worker.settings import Settings, get_settings
+
+Report = Mapping[str, Any]
+
+
+def settings_of(folder: Path) -> Settings:
+    """Of the service that a study started below its folder; of this machine's own service where there is none."""
+    settings = get_settings()
+    own = settings.model_copy(update={"data_dir": folder / "service"})
+    return own if not settings.database_url and (own.data_dir / "foretaste.db").exists() else settings
+
+
+def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, Any]:
+    """From the database, whether or not a service runs on it. InvalidInputError where the study never ran there."""
+    from worker.store.sessions import make_engine, make_sessions, read_scope
+    from worker.studies import build_report
+
+    if not settings.database_url and not (settings.data_dir / "foretaste.db").exists():
+        message = "holds no data of a service; say the study's --folder"
+        raise InvalidInputError.at("--folder", str(settings.data_dir), message)
+    engine = make_engine(settings.resolved_database_url)
+    try:
+        with read_scope(make_sessions(engine)) as session:
+            report = build_report(session, definition)
+    finally:
+        engine.dispose()
+    return {**report, "machine": describe_machine(settings.owned_threads)}
+
+
+def make_folder(out: Path) -> None:
+    """InvalidInputError for what cannot be one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError.at("--out", str(out), f"cannot be made: {error.strerror}") from error
+
+
+def write_report(report: Report, out: Path) -> list[Path]:
+    """The files, written anew; pictures only of suites that have something to show."""
+    make_folder(out)
+    pictures = [path for suite in report["suites"] for path in draw_suite(suite, out)]
+    write_text(out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_text(out / "README.md", as_markdown(report, pictures))
+    return [out / "README.md", out / "report.json", *pictures]

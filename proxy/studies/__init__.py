@@ -1,0 +1,22 @@
+"""Studies: whether rankings by proxies agree with tuned large models, rate by rate. What one is made of, how its
+corpora are made, and the tables that come out."""
+
+from proxy.studies.definition import (
+    Beginnings,
+    CorpusMaking,
+    PlantedNearDuplicates,
+    Proxies,
+    References,
+    StudyDefinition,
+    TokenizerTraining,
+)
+
+__all__ = [
+    "Beginnings",
+    "CorpusMaking",
+    "PlantedNearDuplicates",
+    "Proxies",
+    "References",
+    "StudyDefinition",
+    "TokenizerTraining",
+]

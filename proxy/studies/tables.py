@@ -1,0 +1,135 @@
+"""The tables of a study: agreement with the references at each rate, and whether rates really differ in it.
+
+Every row is of all recipes that have both a proxy score at that rate and a reference; repetition is a part of its own.
+The standard rate is the ladder's with the best mean score over the recipes that are there at every rate: what a team
+that tunes its proxies would take. Differences are paired: both rates on the same resampled recipes.
+
+Estimands, assumptions and what breaks them: agreement.py, breakdown.py and repeatability.py of proxy.ranking.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from proxy.ranking.agreement import AgreementFigures, measure_agreement, resamples_for
+from proxy.ranking.breakdown import Breakdown, ComparedRecipe, break_down
+from proxy.ranking.repeatability import SpearmanInterval, compare_protocols
+from proxy.ranking.tuning import Label
+from proxy.studies.definition import REPETITION
+
+RNG_SEED = 0
+LEAST = 2  # recipes that make a pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One recipe at one rate, bits per byte, with standard errors over seeds where known."""
+
+    recipe: str
+    proxy: float
+    reference: float
+    label: str
+    proxy_error: float | None = None
+    reference_error: float | None = None
+    axis: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateRow:
+    """`tuned`: the same over recipes whose references are tuned; None where all are, or fewer than two."""
+
+    rate: float
+    is_standard: bool
+    figures: AgreementFigures
+    parts: Breakdown
+    tuned: AgreementFigures | None
+    repetition: AgreementFigures | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateDifference:
+    """Spearman at `rate` minus that at `against`, over the recipes that both have."""
+
+    rate: float
+    against: float
+    n: int
+    spearman: SpearmanInterval
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteTable:
+    """`standard` is None while no recipe has a score at every rate. Rows and differences are by ascending rate."""
+
+    standard: float | None
+    rows: tuple[RateRow, ...]
+    differences: tuple[RateDifference, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+Scores = Mapping[float, Mapping[str, float]]  # by rate and recipe, bits per byte
+
+
+def tabulate(points_by_rate: Mapping[float, Sequence[Point]], scores: Scores) -> SuiteTable:
+    """`scores`: of each rate every recipe's proxy score, also of those that have no reference yet."""
+    standard = standard_rate(scores)
+    main = {
+        rate: [point for point in points if point.axis != REPETITION] for rate, points in sorted(points_by_rate.items())
+    }
+    pairs = combinations(main, 2)
+    return SuiteTable(
+        standard=standard,
+        rows=tuple(_row(rate, main[rate], points_by_rate[rate], rate == standard) for rate in main),
+        differences=tuple(_difference(low, high, main[low], main[high]) for low, high in pairs),
+    )
+
+
+def standard_rate(scores: Scores) -> float | None:
+    """The rate with the best mean over the recipes that have a score at every rate."""
+    common = set.intersection(*(set(row) for row in scores.values())) if scores else set()
+    if not common:
+        return None
+    return min(scores, key=lambda rate: (float(np.mean([scores[rate][recipe] for recipe in sorted(common)])), rate))
+
+
+def _row(rate: float, main: Sequence[Point], all_points: Sequence[Point], is_standard: bool) -> RateRow:
+    tuned = [point for point in main if point.label == Label.TUNED]
+    repeated = [point for point in all_points if point.axis == REPETITION]
+    return RateRow(
+        rate=rate,
+        is_standard=is_standard,
+        figures=_measure(main),
+        parts=break_down([_compared(point) for point in main], "lower", np.random.default_rng(RNG_SEED)),
+        tuned=_measure(tuned) if LEAST <= len(tuned) < len(main) else None,
+        repetition=_measure(repeated) if len(repeated) >= LEAST else None,
+    )
+
+
+def _measure(points: Sequence[Point]) -> AgreementFigures:
+    proxy, reference = [point.proxy for point in points], [point.reference for point in points]
+    rng = np.random.default_rng(RNG_SEED)
+    return measure_agreement(proxy, reference, "lower", rng, resamples_for(len(points)))
+
+
+def _compared(point: Point) -> ComparedRecipe:
+    names = ("proxy", "reference", "proxy_error", "reference_error", "axis", "kind")
+    return ComparedRecipe(**{name: getattr(point, name) for name in names})
+
+
+def _difference(low: float, high: float, at_low: Sequence[Point], at_high: Sequence[Point]) -> RateDifference:
+    """Of the lower rate against the higher one."""
+    above = {point.recipe: point for point in at_high}
+    pairs = [(point, above[point.recipe]) for point in at_low if point.recipe in above]
+    spearman = SpearmanInterval(estimate=None, low=None, high=None)
+    if len(pairs) >= LEAST:
+        proxies = ([first.proxy for first, _ in pairs], [second.proxy for _, second in pairs])
+        reference = [first.reference for first, _ in pairs]
+        rng = np.random.default_rng(RNG_SEED)
+        spearman = compare_protocols(proxies, reference, "lower", rng, resamples_for(len(pairs)))
+    return RateDifference(rate=low, against=high, n=len(pairs), spearman=spearman)

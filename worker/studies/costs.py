@@ -1,0 +1,81 @@
+"""How far a study is, and what its runs have cost."""
+
+from statistics import median
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.studies import StudyDefinition
+from worker.references import label_rows, rows_of
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Recipe, Run
+from worker.store.states import State
+
+METRIC = "bits_per_byte"
+
+
+def progress_of(
+    session: Session,
+    definition: StudyDefinition,
+    ladder: dict[float, Protocol],
+    reference: Protocol,
+    recipes: dict[str, Recipe],
+) -> dict[str, Any]:
+    """Evaluations of proxies (recipe × rate × suite), and recipes by how far their references are."""
+    suites = len(definition.suites)
+    proxies = len(recipes) * len(ladder) * suites
+    ended = sum(_finished(session, protocol, recipes) for protocol in ladder.values())
+    labels: dict[str, int] = {}
+    rows = rows_of(session, definition.named(definition.suites[0].name), METRIC)
+    for label in label_rows(rows).values():
+        labels[str(label.label)] = labels.get(str(label.label), 0) + 1
+    referenced = len(definition.referenced)
+    seeded = _recipes_with_seeds(rows, definition.references.seeds)
+    return {
+        "proxy_evaluations": proxies,
+        "proxy_evaluations_finished": ended,
+        "recipes_with_references": sum(labels.values()),
+        "recipes_to_have_references": referenced,
+        "recipes_with_all_seeds": seeded,
+        "labels": labels,
+        "is_partial": ended < proxies or sum(labels.values()) < referenced or seeded < referenced,
+    }
+
+
+def _finished(session: Session, protocol: Protocol, recipes: dict[str, Recipe]) -> int:
+    ids = {recipe.id for recipe in recipes.values()}
+    query = select(Evaluation.recipe_id).where(
+        Evaluation.protocol_id == protocol.id, Evaluation.kind == "proxy", Evaluation.state == State.FINISHED
+    )
+    return sum(recipe in ids for recipe in session.scalars(query))
+
+
+def _recipes_with_seeds(rows: Any, seeds: int) -> int:
+    """Recipes of which some rate was tried with so many seeds."""
+    found: dict[tuple[str, float], set[int]] = {}
+    for row in rows:
+        found.setdefault((row.recipe_id, row.learning_rate), set()).add(row.seed)
+    return len({recipe for (recipe, _), those in found.items() if len(those) >= seeds})
+
+
+def costs_of(session: Session, protocols: list[Protocol]) -> list[dict[str, Any]]:
+    """A row a protocol: runs by state, tokens that were trained, seconds of training, median speed."""
+    return [_cost(session, protocol) for protocol in protocols]
+
+
+def _cost(session: Session, protocol: Protocol) -> dict[str, Any]:
+    wanted = select(EvaluationRun.run_id).join(Evaluation).where(Evaluation.protocol_id == protocol.id)
+    query = select(Run.state, Run.result["tokens"], Run.result["seconds"], Run.result["tokens_per_second"])
+    rows = session.execute(query.where(Run.id.in_(wanted))).all()
+    states: dict[str, int] = {}
+    for row in rows:
+        states[str(row[0])] = states.get(str(row[0]), 0) + 1
+    speeds = [row[3] for row in rows if row[3]]
+    return {
+        "protocol": protocol.name,
+        "learning_rate": protocol.learning_rate,
+        "runs": states,
+        "tokens": sum(row[1] or 0 for row in rows),
+        "training_seconds": sum(row[2] or 0.0 for row in rows),
+        "tokens_per_second": median(speeds) if speeds else None,
+    }
