@@ -168,7 +168,7 @@ def test_what_a_killed_worker_had_begun_is_finished_by_another(client: Client, s
     long_protocol["architecture"]["vocabulary"] = client.get("/v1/protocols/nano")["spec"]["architecture"]["vocabulary"]
     client.post("/v1/protocols", long_protocol)
     evaluation = ask(client, mixture("killed", 1, 2) | {"sources": long_sources()}, protocol="long", seeds=1)
-    anchors = [client.post("/v1/recipes", mixture(f"anchor-{k}", 1, k))["id"] for k in (1, 3, 9)]
+    anchors = [client.post("/v1/recipes", mixture(f"anchor-{k}", 7, k))["id"] for k in (2, 5, 9)]
     asked = {"protocol": "nano", "suite": "held-out", "anchors": anchors, "rates": [1e-4, 1e-3, 1e-2], "seeds": 2}
     search = client.post("/v1/rate-searches", asked)
     wait_for_step(client, evaluation["id"])

@@ -143,7 +143,7 @@ _WORDS = (
     ),
     _entry(
         "stop_word_share",
-        "occurrences of these eight a word",
+        "occurrences of these eight a word; above 1 where marks join them, as in the-the",
         lambda view: _share(view.stop_words.total(), len(view.words)),
     ),
     _entry(

@@ -62,11 +62,14 @@ def values(text: str) -> dict[str, float]:
 @example("\ud800 lone surrogate")
 @example("中文没有空格。" * 50)
 @example("\n" * 100)
+@example("THE-THE")
 def test_every_statistic_is_finite_and_every_share_is_one(text: str) -> None:
     for name, number in values(text).items():
         assert math.isfinite(number), name
         assert number >= 0, name
-        if name.endswith("share") or name == "prose_quality":
+        if name == "stop_word_share":
+            assert number <= len(text) / 3  # occurrences a word, and a word may be made of several
+        elif name.endswith("share") or name == "prose_quality":
             assert number <= 1, name
 
 

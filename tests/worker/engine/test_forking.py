@@ -16,7 +16,7 @@ import pytest
 from tests.worker.engine.corpora import write_endless_corpus
 from worker.cohorts import forking
 from worker.cohorts.child import ORPHANED
-from worker.cohorts.forking import ForkedProcess, fork_child, may_be_forked
+from worker.cohorts.forking import ForkedProcess, ForkServer, fork_child, may_be_forked
 from worker.cohorts.messages import ChildSpec, CorpusSpec, JobEnded, RegisterCorpusSpec, read_line
 from worker.cohorts.process import ChildProcess, child_environment
 from worker.settings import Settings
@@ -110,16 +110,25 @@ def test_children_come_from_one_server_that_computes_nothing(
         assert first.wait(PATIENCE_SECONDS) == ORPHANED
 
 
-def test_a_server_that_was_killed_takes_no_child_with_it_and_is_replaced(
-    endless: Path, settings: Settings, log: IO[bytes]
+def test_a_server_that_hangs_or_is_killed_holds_nobody_up_takes_no_child_with_it_and_is_replaced(
+    endless: Path, settings: Settings, log: IO[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = child_environment(settings)
     with forked(endless, environment, log) as child:
-        killed = server()
-        killed.kill()
-        killed.wait()
+        monkeypatch.setattr(forking, "START_SECONDS", 0.2)
+        server().suspend()
+        unborn = fork_child(endless, environment, log)
+        with pytest.raises(subprocess.TimeoutExpired):
+            unborn.wait(0.1)
+        with pytest.raises(ProcessLookupError):
+            assert unborn.pid  # the server is killed for it
+        assert unborn.wait(PATIENCE_SECONDS) is None
+        for stream in (unborn.stdin, unborn.stdout):
+            stream.close()
+
         assert child.wait(PATIENCE_SECONDS) is None
-        assert psutil.pid_exists(child.pid)
+        assert psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
+        monkeypatch.undo()
         with forked(endless, environment, log) as other:
             assert other.pid in {one.pid for one in server().children()}
         child.stdin.close()
@@ -131,43 +140,27 @@ def test_a_server_that_was_killed_takes_no_child_with_it_and_is_replaced(
 
 def test_a_server_that_cannot_begin_says_why(short: Path, settings: Settings, log: IO[bytes], tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('this torch is broken')\n")
-    environment = child_environment(settings) | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "3"}
-    child = ChildProcess(partial(fork_child, short, environment), Path(log.name))
+    environment = child_environment(settings) | {"PYTHONPATH": str(tmp_path)}
+    broken = ForkServer(environment)
+    child = ChildProcess(partial(broken.fork, short, environment), Path(log.name))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not child.has_ended():
         assert child.next_line(0.05) is None
         assert time.monotonic() < deadline
     assert "this torch is broken" in child.describe_end()
     child.kill()
+    broken.close()
 
 
-def test_nobody_waits_for_a_server_that_hangs(
-    endless: Path, settings: Settings, log: IO[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with forked(endless, child_environment(settings), log) as first:
-        monkeypatch.setattr(forking, "START_SECONDS", 0.2)
-        hung = server()
-        hung.suspend()
-        child = fork_child(endless, child_environment(settings), log)
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(0.1)
-        with pytest.raises(ProcessLookupError):
-            assert child.pid
-        assert child.wait(PATIENCE_SECONDS) is None
-        assert first.wait(PATIENCE_SECONDS) is None
-        first.stdin.close()
-        for stream in (child.stdin, child.stdout):
-            stream.close()
-
-
-def test_other_threads_want_another_server(short: Path, settings: Settings, log: IO[bytes]) -> None:
-    with forked(short, child_environment(settings), log) as child:
-        child.wait(PATIENCE_SECONDS)
-    first = server()
-    with forked(short, child_environment(settings) | {"OMP_NUM_THREADS": "2"}, log) as child:
-        child.wait(PATIENCE_SECONDS)
-    assert server() != first
-    assert server().environ()["OMP_NUM_THREADS"] == "2"
+def test_a_server_is_good_for_its_own_threads_while_it_lives(settings: Settings) -> None:
+    environment = child_environment(settings)
+    one = ForkServer(environment)
+    assert one.is_good_for(environment)
+    assert one.is_good_for(environment | {"TORCHINDUCTOR_CACHE_DIR": "/elsewhere"})
+    assert not one.is_good_for(environment | {"OMP_NUM_THREADS": "2"})
+    one.kill()
+    one.close()
+    assert not one.is_good_for(environment)
 
 
 def test_a_child_is_forked_where_libraries_allow_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
