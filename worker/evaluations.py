@@ -51,13 +51,8 @@ def submit_evaluation(
     the same.
     """
     _check_numbers(request)
-    protocol = find_protocol(session, request.protocol)
-    suite = find_suite(session, request.suite)
-    recipe = recipe_of(session, request.recipe)
-    rates = sorted(set(request.learning_rates)) or [protocol.learning_rate]
-    key = fingerprint(
-        [recipe.fingerprint, protocol.id, suite.id, request.kind, request.seeds, rates, request.replicate]
-    )
+    recipe, protocol, suite, rates = _resolve(session, request)
+    key = _request_key(request, recipe, protocol, suite, rates)
 
     def find() -> Evaluation | None:
         return session.scalars(select(Evaluation).where(Evaluation.request_key == key)).first()
@@ -90,6 +85,48 @@ def submit_evaluation(
     return evaluation, is_new
 
 
+def lock_requested(session: Session, requests: Sequence[Request]) -> Sequence[Evaluation]:
+    """What is there of these requests: evaluations and runs, locked in the order of their ids as everywhere.
+
+    Who submits several in one transaction does this first: two that submit them in different orders, or cancel them,
+    would else wait for each other."""
+    found = [(request, *_resolve(session, request)) for request in requests]
+    keys = {_request_key(*one) for one in found}
+    known = lock_evaluations(
+        session, session.scalars(select(Evaluation.id).where(Evaluation.request_key.in_(keys))).all()
+    )
+    contents = {
+        content
+        for request, recipe, protocol, _, rates in found
+        for content in _contents(request, recipe, protocol, rates)
+    }
+    lock_runs(session, session.scalars(select(Run.id).where(Run.fingerprint.in_(contents))))
+    return known
+
+
+def _resolve(session: Session, request: Request) -> tuple[Recipe, Protocol, Suite, list[float]]:
+    """Rows of what the request names, and the learning rates."""
+    protocol = find_protocol(session, request.protocol)
+    suite = find_suite(session, request.suite)
+    recipe = recipe_of(session, request.recipe)
+    return recipe, protocol, suite, sorted(set(request.learning_rates)) or [protocol.learning_rate]
+
+
+def _request_key(request: Request, recipe: Recipe, protocol: Protocol, suite: Suite, rates: Sequence[float]) -> str:
+    return fingerprint(
+        [recipe.fingerprint, protocol.id, suite.id, request.kind, request.seeds, list(rates), request.replicate]
+    )
+
+
+def _contents(request: Request, recipe: Recipe, protocol: Protocol, rates: Sequence[float]) -> set[str]:
+    """Fingerprints of its runs."""
+    return {
+        _run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
+        for rate in rates
+        for seed in range(request.seeds)
+    }
+
+
 def _check_possible(  # noqa: PLR0913 - all that a submission is made of
     session: Session,
     settings: Settings,
@@ -104,12 +141,7 @@ def _check_possible(  # noqa: PLR0913 - all that a submission is made of
     """Refuses what cannot be trained or scored. What needs a retired corpus is accepted only where every run is there
     and scored, so that nothing is to be done."""
     if problems := retirement_problems(session, recipe, protocol, suite):
-        wanted = {
-            _run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
-            for rate in rates
-            for seed in range(request.seeds)
-        }
-        if not _are_measured(session, wanted, suite):
+        if not _are_measured(session, _contents(request, recipe, protocol, rates), suite):
             require_live(problems)
         return
     if not checks_data:
@@ -155,7 +187,7 @@ def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
         for rate in evaluation.learning_rates:
             sweep = f"{evaluation.id[4:]}-{seed}" if is_sweep else None
             sweeps[_find_or_make_run(session, evaluation, rate, seed, sweep).id] = sweep
-    runs = _lock_runs(session, sweeps)
+    runs = lock_runs(session, sweeps)
     for run in runs:
         if _is_worth_another_try(run):
             _requeue(run)
@@ -163,7 +195,7 @@ def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
     return runs
 
 
-def _lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
+def lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
     """The runs as they are now, unchanged by anybody until the transaction ends: whoever cancels them, or stores
     their end, comes before or after. Locked in the order of their ids, as everywhere."""
     locked = select(Run).where(Run.id.in_(list(run_ids))).order_by(Run.id).with_for_update()
@@ -217,10 +249,10 @@ def _requeue(run: Run) -> None:
 
 def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Evaluation:
     """The same request again: what was cancelled or broke is queued again, and what is known is left alone."""
-    _lock_evaluations(session, [evaluation.id])
+    lock_evaluations(session, [evaluation.id])
     if not evaluation.state.is_final:
         return evaluation
-    runs = [run for run in _lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
+    runs = [run for run in lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
     if evaluation.state != State.CANCELLED and not runs and not unscored_runs(session, evaluation):
         return evaluation
     if runs or unscored_runs(session, evaluation):
@@ -235,20 +267,20 @@ def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Ev
 
 def conclude_evaluations(session: Session, settings: Settings, ids: Sequence[str]) -> None:
     """Refreshes them and, where one became final, ranks again, each ranking once."""
-    _conclude(session, settings, _lock_evaluations(session, ids))
+    _conclude(session, settings, lock_evaluations(session, ids))
 
 
 def conclude_runs(session: Session, settings: Settings, run_ids: Iterable[str]) -> None:
     """Refreshes the evaluations that contain these runs and, where one became final, ranks again."""
     containing = select(EvaluationRun.evaluation_id).where(EvaluationRun.run_id.in_(list(run_ids)))
-    evaluations = _lock_evaluations(session, session.scalars(containing.distinct()).all())
+    evaluations = lock_evaluations(session, session.scalars(containing.distinct()).all())
     for evaluation in evaluations:
         if evaluation.state != State.CANCELLED:
             queue_scorings(session, evaluation, is_retry=False)
     _conclude(session, settings, evaluations)
 
 
-def _lock_evaluations(session: Session, ids: Sequence[str]) -> Sequence[Evaluation]:
+def lock_evaluations(session: Session, ids: Sequence[str]) -> Sequence[Evaluation]:
     """Two that conclude the same evaluation do so one after the other: the later one sees all runs that ended."""
     locked = select(Evaluation).where(Evaluation.id.in_(ids)).order_by(Evaluation.id)
     locked = locked.with_for_update(key_share=True)  # a reference may be registered that names it
@@ -319,13 +351,13 @@ def list_evaluations(
 def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
     """Cancels it and those of its runs that no other live evaluation needs. A final evaluation is left alone."""
     evaluation = get_evaluation(session, evaluation_id)
-    _lock_evaluations(session, [evaluation_id])
+    lock_evaluations(session, [evaluation_id])
     if evaluation.state.is_final:
         return evaluation
     evaluation.state, evaluation.finished_at = State.CANCELLED, utc_now()
     session.flush()
     # A submission that took up one of the runs meanwhile holds its lock, and is seen by the next statement.
-    runs = _lock_runs(session, [run.id for run in evaluation.runs])
+    runs = lock_runs(session, [run.id for run in evaluation.runs])
     needed_elsewhere = (
         select(EvaluationRun.run_id)
         .join(Evaluation, Evaluation.id == EvaluationRun.evaluation_id)

@@ -20,7 +20,9 @@ def evaluate(
     recipes: Annotated[
         list[str] | None, typer.Argument(help="At least 2; default: all that the newest ranking has.")
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="Device time that may be spent: 2h, 90m, 1h30m.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Training time that may be spent: 2h, 90m, 1h30m. Scoring comes on top.")
+    ] = None,
     max_runs: Annotated[int | None, typer.Option(help="Most runs to train.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; default: the newest ranking's.")] = None,
     suite: Annotated[str | None, typer.Option(help="Suite; default: the newest ranking's.")] = None,
@@ -60,7 +62,7 @@ def describe_cost(cost: Resource) -> str:
     seconds, paid = cost["seconds_per_run"], cost["budget_runs"]
     if paid is None:
         return words + "What a run takes is known once one has run here: the budget is converted to runs then."
-    each = "" if seconds is None else f" of about {seconds:.3g} device-seconds"
+    each = "" if seconds is None else f" of about {seconds:.3g} s of training (scoring and compilation come on top)"
     return (
         words
         + f"The budget pays for {paid} run{'' if paid == 1 else 's'}{each}; all seeds would be {cost['most_runs']}."
@@ -85,7 +87,7 @@ def describe_progress(race: Resource) -> str:
     now = race["progress"]
     left = "" if now["runs_left"] is None else f", {now['runs_left']} left in the budget"
     seconds = now["device_seconds_until_look"]
-    time_ = "" if seconds is None else f", about {duration(seconds)} of one device to go"
+    time_ = "" if seconds is None else f", about {duration(seconds)} of training on one device to go"
     still = sum(one["place"] == "open" for one in race["recipes"])
     return f"look at {now['look']} seeds: {now['ended']} of {now['runs']} runs ended{time_}; {still} recipes open{left}"
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.runs.schemas import RecipeRef, VersionRef, refer_to_recipe, refer_to_version
 from proxy.recipes import Specification
-from worker.replications import ReplicationRequest, conclusion_of, progress_of
+from worker.replications import ReplicationRequest, conclusion_of, error_spent, progress_of
 from worker.store.models import Recipe, Replication
 from worker.store.states import State
 
@@ -23,7 +23,9 @@ class ReplicationIn(Specification):
     )
     protocol: str | None = Field(default=None, description="any reference; default: the newest ranking's")
     suite: str | None = Field(default=None, description="any reference; default: the newest ranking's")
-    budget: str | None = Field(default=None, description="device time of the whole race: 2h, 90m, 1h30m")
+    budget: str | None = Field(
+        default=None, description="training time of the whole race: 2h, 90m, 1h30m; scoring and compilation come on top"
+    )
     max_runs: int | None = Field(default=None, description="most runs to train; with a budget, the smaller counts")
     error_rate: float = Field(default=0.05, description="α: the chance that anything said at any time is wrong")
     most_seeds: int = Field(default=16, description="of one recipe; fixes the looks: 2, 3, 4, 6, 8, 12, 16")
@@ -41,9 +43,11 @@ class ReplicationEstimate(BaseModel):
     runs_until_first_look: int
     runs_to_train_until_first_look: int
     most_runs: int = Field(description="if every recipe stayed open to the last look")
-    seconds_per_run: float | None = Field(description="device seconds; null: nothing like it was trained here")
+    seconds_per_run: float | None = Field(
+        description="training alone, on one device; null: nothing like it was trained here"
+    )
     budget_runs: int | None = Field(description="what the budget comes to; null: known once one run has been trained")
-    most_device_seconds: float | None = Field(description="of all runs one after the other")
+    most_device_seconds: float | None = Field(description="training of all runs one after the other")
 
 
 class PlacedRecipe(BaseModel):
@@ -120,7 +124,7 @@ def summarise(session: Session, row: Replication) -> ReplicationSummary:
         conclusion=conclusion_of(row, {key: recipe.name for key, recipe in _recipes(session, row).items()}),
         protocol=refer_to_version(row.protocol),
         suite=refer_to_version(row.suite),
-        error_spent=0.0 if row.report is None else row.report["error_spent"],
+        error_spent=error_spent(row),
         **{name: getattr(row, name) for name in PLAIN},
     )
 

@@ -3,7 +3,8 @@
 The looks are at 2, 3, 4, 6, 8, 12 … seeds. At a look of m seeds, recipes that share their first m seeds are compared by
 their means over these: what a seed does to all recipes alike cancels. All pairs are tested together as on a leaderboard
 (Tukey–Kramer), at the error rate divided by the number of looks (a union over the looks), with the seed noise that
-shows in the first m seeds. So every look is taken once, and runs that come later never change what it found.
+shows in the first m seeds. So every look is taken once: a race keeps what each has found and goes on from there,
+whatever runs come, and whichever recipes fail, later.
 
 Why this holds however seeds are given out: fill in the scores that were never trained. Then at m seeds every recipe has
 a mean over the same m seeds, their range exceeds Tukey's bound with probability α / L, and by the union no pair at any
@@ -18,12 +19,43 @@ Axes: R recipes, T distinct seeds, ascending. Scores in bits per byte, lower is 
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from proxy.ranking.evidence import BoolArray, Float64Array
 from proxy.ranking.ranks import critical_ranges
 from proxy.ranking.seeds import SeedNoise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One that was taken, and what was known after it of the recipes that took part: their names, and in `better` the
+    pairs, the better one first. Pairs of recipes that had failed by then stay in it, should they come back."""
+
+    seeds: int
+    better: frozenset[tuple[str, str]]
+    best: tuple[str, ...]
+    rest: tuple[str, ...]
+    undecided: tuple[str, ...]
+
+
+def remember(looks: Sequence[Look], names: Sequence[str]) -> BoolArray:
+    """What the looks so far have found of these recipes: row better than column."""
+    place = {name: index for index, name in enumerate(names)}
+    better_RR = np.zeros((len(names), len(names)), dtype=np.bool_)
+    for one, other in looks[-1].better if looks else ():
+        if one in place and other in place:
+            better_RR[place[one], place[other]] = True
+    return imply(better_RR)
+
+
+def all_known(looks: Sequence[Look], names: Sequence[str], is_better_RR: BoolArray) -> frozenset[tuple[str, str]]:
+    """Pairs of these recipes, and what was known before of others."""
+    here = set(names)
+    others = (pair for pair in looks[-1].better if not here.issuperset(pair)) if looks else ()
+    return frozenset([*others, *((names[one], names[other]) for one, other in np.argwhere(is_better_RR))])
 
 
 def looks_up_to(most_seeds: int) -> tuple[int, ...]:

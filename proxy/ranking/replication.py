@@ -1,7 +1,8 @@
 """Which recipes get another seed: a race for the K best recipes, or for the order of all pairs.
 
 All recipes begin alike. Whoever is known to be among the best K, or not to be, stops; when all others have reached the
-next number of seeds, it is looked at (looks.py, which keeps the error rate however seeds are given out). Top-K by
+next number of seeds, it is looked at (looks.py, which keeps the error rate however seeds are given out). A recipe that
+fails drops out of what is known, and of the question: the best K are those of all that are left. Top-K by
 accepting and rejecting: S. Bubeck, T. Wang, N. Viswanathan, ICML 2013; races: O. Maron, A. Moore, NIPS 1994. Stated
 error rate: the chance that anything said to be known at any time (a pair's order, a place among the best K) is wrong,
 over all recipes and looks together.
@@ -11,8 +12,7 @@ The estimand is the order on this suite's documents (fixed): more seeds cannot t
 Axes: R recipes, T seeds. Scores in bits per byte, lower is better.
 """
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,20 +20,14 @@ import numpy as np
 
 from proxy.errors import InvalidInputError
 from proxy.ranking.evidence import AnchorNoise, BoolArray, Digest, Evidence, Float64Array, suite_scores
-from proxy.ranking.looks import first_seeds, imply, looks_up_to, resolve_at_look
+from proxy.ranking.looks import Look, all_known, first_seeds, imply, looks_up_to, remember, resolve_at_look
 from proxy.ranking.seeds import estimate_seed_noise, fit_seeds
+from proxy.ranking.standings import Goal, Standing, is_contest, place
 
 # Degrees of freedom a recipe's noise borrows from the pool: seed sds of log-sd .16 beforehand. Bounds lie so far out in
 # the tails that noise taken for equal (log-sd .3 in truth) gave .13 false claims where this gives .05, for a tenth more
 # runs; 10 keeps the rate at log-sd .5 too, for a fifth more.
 MOST_PRIOR = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """The K best recipes, or the order of all pairs where `best` is None."""
-
-    best: int | None
 
 
 class RaceState(StrEnum):
@@ -43,7 +37,8 @@ class RaceState(StrEnum):
     RESOLVED = "resolved"
     BUDGET_SPENT = "budget_spent"  # what is left does not reach the next look, and is not spent
     SEEDS_SPENT = "seeds_spent"  # all looks are taken, with `most_seeds` of each recipe that is still open
-    NO_NOISE = "no_noise"  # different seeds gave identical scores: nothing can be tested
+    NO_NOISE = "no_noise"  # different seeds gave identical scores: nothing can be tested, so no look is taken
+    FAILURES = "failures"  # no more recipes are left than were looked for, so nothing singles them out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +77,7 @@ class RaceStatus:
 
     `best` are known to be among the K best and `rest` not to be (both empty where all pairs are the goal); `undecided`
     could still change the answer. `failed` take no part. `is_better_RR` is over `recipes`, all that take part.
-    `looks_taken` of the race's looks; `error_spent` is the part of the error rate that they have used.
+    `looks` are all that were taken so far; `error_spent` is the part of the error rate that they have used.
     """
 
     state: RaceState
@@ -93,7 +88,7 @@ class RaceStatus:
     undecided: tuple[str, ...]
     failed: tuple[str, ...]
     is_better_RR: BoolArray
-    looks_taken: int
+    looks: tuple[Look, ...]
     error_spent: float
 
     @property
@@ -110,90 +105,94 @@ class RaceStatus:
         return tuple(pair for pair in pairs if open_names.issuperset(pair))
 
 
-def parse_goal(text: str) -> Goal:
-    """`best`, `top-3`, or `pairs`."""
-    if text == "pairs":
-        return Goal(best=None)
-    match = re.fullmatch(r"top-([1-9][0-9]{0,5})", "top-1" if text == "best" else text)
-    if match is None:
-        raise InvalidInputError.at("/resolve", text, f"goal {text!r} is none of best, top-<number> and pairs")
-    return Goal(best=int(match[1]))
-
-
 def continue_race(
-    evidence: Evidence | Digest, race: Race, *, batch: int, runs_left: int, failed: Collection[str] = ()
+    evidence: Evidence | Digest,
+    race: Race,
+    *,
+    batch: int,
+    runs_left: int,
+    failed: Collection[str] = (),
+    looks: Sequence[Look] = (),
 ) -> RaceStatus:
     """What is known from all runs so far, and at most `batch` runs to train next.
 
-    Depends on nothing but its arguments, so that it can be asked again at any time. Every recipe needs its first seed
-    before; one that has failed is named in `failed`, with or without evidence.
+    Depends on nothing but its arguments, so that it can be asked again at any time. `looks` are those of the status
+    before: they are not taken again. Every recipe needs its first seed before; one that has failed is named in
+    `failed`, with or without evidence.
     """
-    _check(evidence, race, batch, runs_left, failed)
+    _check(evidence, race, batch, runs_left, failed, looks)
     takes_part_R = np.array([entry.recipe not in set(failed) for entry in evidence.recipes], dtype=np.bool_)
     names = tuple(entry.recipe for entry in evidence.recipes if entry.recipe not in set(failed))
     scores_RT = suite_scores(evidence)[takes_part_R]
     began_with = len({entry.recipe for entry in evidence.recipes} | set(failed))
-    found = _look_back(scores_RT, evidence.anchors, race, began_with)
-    standing = found.standing
+    found = _look_on(names, scores_RT, evidence.anchors, race, began_with, looks)
     runs = _next_runs(names, evidence.seeds, scores_RT, found, race)
-    state = _state(found, runs, runs_left)
+    state = _state(found, race.goal, runs, runs_left)
     return RaceStatus(
         state=state,
         next_runs=tuple(runs[:batch]) if state is RaceState.RACING else (),
         recipes=names,
-        best=_named(names, standing.is_best_R),
-        rest=_named(names, standing.is_rest_R),
-        undecided=_named(names, standing.is_open_R),
+        **found.standing.named(names),
         failed=tuple(sorted(failed)),
         is_better_RR=found.is_better_RR,
-        looks_taken=found.looks_taken,
-        error_spent=race.error_rate * found.looks_taken / len(race.looks),
+        looks=found.looks,
+        error_spent=race.error_rate * len(found.looks) / len(race.looks),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Standing:
-    """`is_open_R`: could still change the answer."""
-
-    is_best_R: BoolArray
-    is_rest_R: BoolArray
-    is_open_R: BoolArray
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Found:
-    """After `looks_taken` of the looks. `is_mute`: different seeds gave identical scores."""
+    """After these looks. `is_mute`: different seeds gave identical scores, so the next look cannot be taken."""
 
-    standing: _Standing
+    standing: Standing
     is_better_RR: BoolArray
-    looks_taken: int
+    looks: tuple[Look, ...]
     is_mute: bool
 
 
-def _look_back(scores_RT: Float64Array, anchors: AnchorNoise | None, race: Race, began_with: int) -> _Found:
-    """Every look that all who were open at that time have reached, from the first on."""
+def _look_on(
+    names: tuple[str, ...],
+    scores_RT: Float64Array,
+    anchors: AnchorNoise | None,
+    race: Race,
+    began_with: int,
+    looks: Sequence[Look],
+) -> _Found:
+    """From what the looks so far have found, every further one that all who were open at that time have reached."""
     level = 1 - race.error_rate / len(race.looks)
     count_R = (~np.isnan(scores_RT)).sum(axis=1)
-    is_better_RR = np.zeros((len(scores_RT), len(scores_RT)), dtype=np.bool_)
-    standing, taken, is_mute = _place(is_better_RR, race.goal), 0, False
-    for look in race.looks:
-        if is_mute or not standing.is_open_R.any() or count_R[standing.is_open_R].min() < look:
+    is_better_RR, taken, is_mute = remember(looks, names), tuple(looks), False
+    standing = place(is_better_RR, race.goal)
+    for look in race.looks[len(taken) :] if is_contest(len(names), race.goal) else ():
+        if not standing.is_open_R.any() or count_R[standing.is_open_R].min() < look:
             break
         first_RT = first_seeds(scores_RT, look)
         noise = estimate_seed_noise(first_RT, fit_seeds(first_RT), anchors, most_prior=MOST_PRIOR)
-        taken, is_mute = taken + 1, noise is None
-        if noise is not None:
-            seen_RR = resolve_at_look(first_RT, noise, look=look, level=level, recipes=began_with)
-            is_better_RR = imply(is_better_RR | seen_RR)
-            standing = _place(is_better_RR, race.goal)
-    return _Found(standing=standing, is_better_RR=is_better_RR, looks_taken=taken, is_mute=is_mute)
+        if noise is None:
+            is_mute = True
+            break
+        seen_RR = resolve_at_look(first_RT, noise, look=look, level=level, recipes=began_with)
+        is_better_RR = imply(is_better_RR | seen_RR)
+        standing = place(is_better_RR, race.goal)
+        better = all_known(taken, names, is_better_RR)
+        taken = (*taken, Look(seeds=look, better=better, **standing.named(names)))
+    return _Found(standing=standing, is_better_RR=is_better_RR, looks=taken, is_mute=is_mute)
 
 
-def _check(evidence: Evidence | Digest, race: Race, batch: int, runs_left: int, failed: Collection[str]) -> None:
+def _check(
+    evidence: Evidence | Digest,
+    race: Race,
+    batch: int,
+    runs_left: int,
+    failed: Collection[str],
+    looks: Sequence[Look],
+) -> None:
     if batch < 1:
         raise InvalidInputError.at("/batch", batch, "a batch needs at least one run")
     if runs_left < 0:
         raise InvalidInputError.at("/runs_left", runs_left, "the number of runs left cannot be negative")
+    if (taken := tuple(look.seeds for look in looks)) != race.looks[: len(taken)]:
+        raise InvalidInputError.at("/looks", list(taken), f"this race's looks are at {race.looks}, one after the other")
     taking_part = [entry.recipe for entry in evidence.recipes if entry.recipe not in set(failed)]
     if not taking_part:
         raise InvalidInputError.at("/recipes", taking_part, "no recipe is left to compare")
@@ -202,26 +201,13 @@ def _check(evidence: Evidence | Digest, race: Race, batch: int, runs_left: int, 
         raise InvalidInputError.at("/resolve", race.goal.best, f"the best of {recipes} recipes must be fewer than all")
 
 
-def _place(is_better_RR: BoolArray, goal: Goal) -> _Standing:
-    """As transitivity was applied, counting tells all that follows: whoever has R − K known worse is among the best."""
-    recipes = len(is_better_RR)
-    if goal.best is None:
-        known_RR = is_better_RR | is_better_RR.T | np.eye(recipes, dtype=np.bool_)
-        nobody_R = np.zeros(recipes, dtype=np.bool_)
-        is_open_R: BoolArray = (~known_RR).sum(axis=1) > 0
-        return _Standing(is_best_R=nobody_R, is_rest_R=nobody_R, is_open_R=is_open_R)
-    is_best_R = is_better_RR.sum(axis=1) >= recipes - goal.best
-    is_rest_R = is_better_RR.sum(axis=0) >= goal.best
-    return _Standing(is_best_R=is_best_R, is_rest_R=is_rest_R, is_open_R=~(is_best_R | is_rest_R))
-
-
 def _next_runs(
     names: tuple[str, ...], seeds: tuple[int, ...], scores_RT: Float64Array, found: _Found, race: Race
 ) -> list[NextRun]:
     """All that bring the open recipes to their next look: fewest seeds first, then nearest to what decides."""
-    if found.looks_taken == len(race.looks):
+    if len(found.looks) == len(race.looks) or not is_contest(len(names), race.goal):
         return []
-    look = race.looks[found.looks_taken]
+    look = race.looks[len(found.looks)]
     trained_RT = ~np.isnan(scores_RT)
     count_R = trained_RT.sum(axis=1)
     distance_R = _distance(scores_RT, found, race.goal)
@@ -257,7 +243,9 @@ def _seeds_in_order(seeds: tuple[int, ...], trained_RT: BoolArray, most: int) ->
     return held + [seed for seed in range(2 * most + len(seeds)) if seed not in seeds][:most]
 
 
-def _state(found: _Found, runs: list[NextRun], runs_left: int) -> RaceState:
+def _state(found: _Found, goal: Goal, runs: list[NextRun], runs_left: int) -> RaceState:
+    if not is_contest(len(found.is_better_RR), goal):
+        return RaceState.FAILURES
     if not found.standing.is_open_R.any():
         return RaceState.RESOLVED
     if found.is_mute:
@@ -265,7 +253,3 @@ def _state(found: _Found, runs: list[NextRun], runs_left: int) -> RaceState:
     if not runs:
         return RaceState.SEEDS_SPENT
     return RaceState.RACING if len(runs) <= runs_left else RaceState.BUDGET_SPENT
-
-
-def _named(names: tuple[str, ...], is_meant_R: BoolArray) -> tuple[str, ...]:
-    return tuple(names[index] for index in np.flatnonzero(is_meant_R))

@@ -8,8 +8,9 @@ from proxy.protocols import Protocol as ProtocolSpec
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.protocols import store_protocol
 from worker.rate_searches.ladders import shuffled_at_rate
-from worker.rate_searches.points import Point, controlled_rates, make_point, own_evaluations
+from worker.rate_searches.points import Point, controlled_rates, make_point
 from worker.settings import Settings
+from worker.shared_evaluations import own_after
 from worker.store.models import RateSearch
 
 SEEDS = 1
@@ -24,11 +25,11 @@ def submit_control(session: Session, settings: Settings, row: RateSearch, rate: 
     """The control's points; what is trained already is not trained again."""
     spec = shuffled_at_rate(ProtocolSpec.model_validate(row.protocol.spec), rate, row.steps)
     protocol, _ = store_protocol(session, spec)
-    own = own_evaluations(row.points)
+    requests = [Request(recipe=anchor, protocol=protocol.id, suite=row.suite_id, seeds=SEEDS) for anchor in row.anchors]
+    own = own_after(session, row.points, requests)
     found = []
-    for anchor in row.anchors:
-        asked = Request(recipe=anchor, protocol=protocol.id, suite=row.suite_id, seeds=SEEDS)
-        evaluation, is_new = submit_evaluation(session, settings, asked, concludes=False, checks_data=False)
+    for request in requests:
+        evaluation, is_new = submit_evaluation(session, settings, request, concludes=False, checks_data=False)
         is_own = is_new or evaluation.id in own
         found.append(make_point(rate, evaluation, is_own=is_own, is_shuffled=True))
     conclude_evaluations(session, settings, [point["evaluation"] for point in found])

@@ -1,6 +1,6 @@
 """The points of a search: its evaluations, as its row keeps them.
 
-`is_own`: this search made it, so this search may cancel it. `is_shuffled`: a control, no part of the ladder.
+`is_own`: worker.shared_evaluations. `is_shuffled`: a control, no part of the ladder.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,11 +21,6 @@ def make_point(rate: float, evaluation: Evaluation, *, is_own: bool, is_shuffled
         "is_own": is_own,
         "is_shuffled": is_shuffled,
     }
-
-
-def own_evaluations(points: Iterable[Point]) -> set[str]:
-    """Ids of those that the search made."""
-    return {point["evaluation"] for point in points if point["is_own"]}
 
 
 def ladder_points(points: Iterable[Point]) -> list[Point]:

@@ -10,15 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
-from worker.evaluations import Request, cancel_evaluation, conclude_evaluations, submit_evaluation
+from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.lookup import find_or_add
 from worker.protocols import store_protocol
 from worker.rate_searches.conclusions import conclude_search
 from worker.rate_searches.controls import submit_control
 from worker.rate_searches.estimates import estimate
 from worker.rate_searches.ladders import Plan, SearchRequest, plan_search
-from worker.rate_searches.points import controlled_rates, controls, make_point, own_evaluations
+from worker.rate_searches.points import controlled_rates, controls, make_point
 from worker.settings import Settings
+from worker.shared_evaluations import own_after, release_evaluations
 from worker.store.models import EvaluationRun, RateSearch, Run, utc_now
 from worker.store.states import State
 
@@ -61,19 +62,14 @@ def list_searches(session: Session) -> Sequence[RateSearch]:
 
 
 def cancel_search(session: Session, search_id: str) -> RateSearch:
-    """Cancels it and the evaluations that were made for it and that no other open search needs. One that has ended is
-    left alone; so is what is trained already."""
+    """Cancels it and the evaluations that were queued for it and that no other open search or replication needs. One
+    that has ended is left alone; so is what is trained already."""
     row = get_search(session, search_id)
     session.refresh(row, with_for_update=True)
     if row.state.is_final:
         return row
     row.state, row.finished_at = State.CANCELLED, utc_now()
-    session.flush()
-    others = session.scalars(select(RateSearch).where(RateSearch.state == State.RUNNING))
-    needed = {point["evaluation"] for other in others for point in other.points}
-    for evaluation_id in sorted(point["evaluation"] for point in row.points if point["is_own"]):
-        if evaluation_id not in needed:
-            cancel_evaluation(session, evaluation_id)
+    release_evaluations(session, row)
     return row
 
 
@@ -121,17 +117,20 @@ def _make(session: Session, plan: Plan) -> RateSearch:
 
 def _submit_ladder(session: Session, settings: Settings, plan: Plan, known: Sequence[dict[str, Any]]) -> list[Any]:
     """One evaluation a rate and anchor."""
-    own = own_evaluations(known)
     protocols = [store_protocol(session, spec)[0] for spec in plan.specs]
+    asked = [
+        (anchor, rate, Request(recipe=anchor.id, protocol=protocol.id, suite=plan.suite.id, seeds=plan.seeds))
+        for anchor in plan.anchors
+        for rate, protocol in zip(plan.rates, protocols, strict=True)
+    ]
+    own = own_after(session, known, [request for _, _, request in asked])
     points: list[dict[str, Any]] = []
-    for anchor in plan.anchors:
-        for rate, protocol in zip(plan.rates, protocols, strict=True):
-            asked = Request(recipe=anchor.id, protocol=protocol.id, suite=plan.suite.id, seeds=plan.seeds)
-            with _pointing_at_anchor(anchor.name):
-                evaluation, is_new = submit_evaluation(
-                    session, settings, asked, concludes=False, checks_data=protocol is protocols[0]
-                )
-            points.append(make_point(rate, evaluation, is_own=is_new or evaluation.id in own))
+    for anchor, rate, request in asked:
+        with _pointing_at_anchor(anchor.name):
+            evaluation, is_new = submit_evaluation(
+                session, settings, request, concludes=False, checks_data=request.protocol == protocols[0].id
+            )
+        points.append(make_point(rate, evaluation, is_own=is_new or evaluation.id in own))
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
     return points
 

@@ -8,6 +8,7 @@ proxy.ranking.replication.
 """
 
 from worker.replications.racing import advance_replication, advance_replications
+from worker.replications.reports import error_spent
 from worker.replications.requests import ReplicationRequest
 from worker.replications.statements import conclusion_of
 from worker.replications.submission import (
@@ -25,6 +26,7 @@ __all__ = [
     "advance_replications",
     "cancel_replication",
     "conclusion_of",
+    "error_spent",
     "estimate_replication",
     "get_replication",
     "list_replications",

@@ -11,25 +11,26 @@ from proxy.errors import InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
 from worker.rate_searches.estimates import speed_of
-from worker.replications.requests import Budget, Plan
+from worker.replications.requests import MOST_RUNS, Budget, Plan
 from worker.store.models import Protocol, Recipe, Run
 from worker.store.states import State
 
 
 def seconds_of_run(session: Session, protocol: Protocol) -> float | None:
-    """Device seconds of one run at the speed of runs alike lately; None if nothing like it was trained here."""
+    """Training time of one run on one device, at the speed of runs alike lately; scoring it, and what is compiled once,
+    come on top. None if nothing like it was trained here."""
     spec = ProtocolSpec.model_validate(protocol.spec)
     speed = speed_of(session, spec)
     return None if speed is None else spec.token_budget / speed
 
 
 def runs_paid_for(budget: Budget, seconds_per_run: float | None) -> int | None:
-    """Whole runs; None while it is not known what a run takes."""
+    """Whole runs, at most MOST_RUNS (more than any race has); None while it is not known what a run takes."""
     if budget.seconds is None:
         return budget.runs
     if seconds_per_run is None:
         return None
-    paid = math.floor(budget.seconds / seconds_per_run)
+    paid = math.floor(min(budget.seconds / seconds_per_run, MOST_RUNS))
     return paid if budget.runs is None else min(paid, budget.runs)
 
 
@@ -69,13 +70,15 @@ def estimate(session: Session, plan: Plan) -> dict[str, Any]:
 
 def require_a_look(plan: Plan, costs: Mapping[str, Any]) -> None:
     """InvalidInputError if the budget is known not to reach the first look: it would be spent for nothing."""
-    paid, needed = costs["budget_runs"], costs["runs_to_train_until_first_look"]
-    if paid is None or paid >= needed:
-        return
-    is_count = plan.budget.runs is not None and plan.budget.runs <= paid
-    each = "" if is_count else f" of {costs['seconds_per_run']:.3g} s each"
-    look, recipes = plan.race.looks[0], len(plan.recipes)
-    pays = f"pays for {paid} run{'' if paid == 1 else 's'}{each}"
-    message = f"{pays}; the first look, at {look} seeds of each of {recipes} recipes, needs {needed}"
-    pointer, value = ("/max_runs", plan.budget.runs) if is_count else ("/budget", plan.budget.text)
-    raise InvalidInputError.at(pointer, value, message)
+    needed, look, recipes = costs["runs_to_train_until_first_look"], plan.race.looks[0], len(plan.recipes)
+    message = f"the first look, at {look} seeds of each of {recipes} recipes, needs {needed}"
+    most, paid = plan.budget.runs, costs["budget_runs"]
+    if most is not None and most < needed:  # whatever a run may take
+        raise InvalidInputError.at("/max_runs", most, f"pays for {_runs(most)}; {message}")
+    if paid is not None and paid < needed:
+        each = f"of {costs['seconds_per_run']:.3g} s each"
+        raise InvalidInputError.at("/budget", plan.budget.text, f"pays for {_runs(paid)} {each}; {message}")
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"

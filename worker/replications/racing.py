@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import ConflictError, ForetasteError
 from worker.protocols import known_noise
 from worker.replications.costs import runs_paid_for, runs_to_train, seconds_of_run
+from worker.replications.reports import looks_of, new_looks, report_of
 from worker.replications.requests import Budget
 from worker.replications.rounds import Gathered, gather, newest_points, round_has_ended, submit_round
 from worker.settings import Settings
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from proxy.ranking.replication import Race, RaceStatus
 
 UNLIMITED = 10**9  # the budget counts runs that are not there yet, which only this room knows
-ORDER = {"best": 0, "open": 1, "ordered": 1, "rest": 2}  # in which a report lists them
 FAILURES, BUDGET_SPENT = "failures", "budget_spent"
 
 logger = logging.getLogger(__name__)
@@ -90,18 +89,21 @@ def end(row: Replication, state: State, *, outcome: str | None = None, error: st
 
 def race_of(row: Replication) -> "Race":
     """The rules, which were fixed before the first look."""
-    from proxy.ranking.replication import Race, parse_goal
+    from proxy.ranking.replication import Race
+    from proxy.ranking.standings import parse_goal
 
     return Race(goal=parse_goal(row.resolve), error_rate=row.error_rate, most_seeds=row.most_seeds)
 
 
 def _step(session: Session, settings: Settings, row: Replication) -> None:
     """One round has ended: failures are noted, the look is taken, and the next round begins or nothing does."""
+    from proxy.ranking.standings import is_contest
+
     gathered = gather(session, row)
     row.failed = {**row.failed, **gathered.failed}
     alive = [recipe for recipe in row.recipes if recipe not in row.failed]
-    if not alive:
-        end(row, State.FAILED, outcome=FAILURES, error=_all_failed(session, row))
+    if not is_contest(len(alive), race_of(row).goal):
+        _end_for_failures(session, row, gathered, alive)
     elif row.budget_seconds is not None and row.budget_runs is None and not _learn_cost(session, row):
         _probe(session, settings, row, alive)
     elif lacking := [recipe for recipe in alive if recipe not in gathered.scores or len(gathered.scores[recipe]) < 2]:
@@ -127,18 +129,11 @@ def _probe(session: Session, settings: Settings, row: Replication, alive: list[s
 
 
 def _look(session: Session, settings: Settings, row: Replication, gathered: Gathered) -> None:
-    from proxy.ranking.replication import RaceState, continue_race
+    from proxy.ranking.replication import RaceState
 
-    status = continue_race(
-        _digest(session, row, gathered),
-        race_of(row),
-        batch=UNLIMITED,
-        runs_left=UNLIMITED,
-        failed=sorted(row.failed),
-    )
-    row.report = _report(status, gathered)
-    if status.looks_taken > len(row.looks):
-        row.looks = [*row.looks, _look_row(row, status)]
+    status = _status(session, row, gathered)
+    row.report = report_of(status, gathered.scores)
+    row.looks = [*row.looks, *new_looks(row, status, len(race_of(row).looks))]
     if status.state is not RaceState.RACING:
         end(row, State.FINISHED, outcome=str(status.state))
         return
@@ -146,6 +141,30 @@ def _look(session: Session, settings: Settings, row: Replication, gathered: Gath
     for run in status.next_runs:
         wanted[run.recipe] = max(wanted.get(run.recipe, 0), run.seed + 1)
     submit(session, settings, row, {recipe: wanted[recipe] for recipe in row.recipes if recipe in wanted})
+
+
+def _status(session: Session, row: Replication, gathered: Gathered) -> "RaceStatus":
+    """From what the looks so far have found; those are not taken again."""
+    from proxy.ranking.replication import continue_race
+
+    return continue_race(
+        _digest(session, row, gathered),
+        race_of(row),
+        batch=UNLIMITED,
+        runs_left=UNLIMITED,
+        failed=sorted(row.failed),
+        looks=looks_of(row),
+    )
+
+
+def _end_for_failures(session: Session, row: Replication, gathered: Gathered, alive: list[str]) -> None:
+    """Too few recipes are left: the others did not lose, so that nothing singles these out."""
+    row.report = report_of(_status(session, row, gathered), gathered.scores) if gathered.scores else None
+    recipe = next(recipe for recipe in row.recipes if recipe in row.failed)
+    name = session.get_one(Recipe, recipe).name
+    which = f"{len(row.failed)} of {len(row.recipes)} recipes" if alive else "every recipe"
+    error = f"{which} failed; {name}: {row.failed[recipe]['reason']}"
+    end(row, State.FAILED, outcome=FAILURES, error=error)
 
 
 def _digest(session: Session, row: Replication, gathered: Gathered) -> Any:
@@ -170,46 +189,3 @@ def _digest(session: Session, row: Replication, gathered: Gathered) -> Any:
         recipes=tuple(entries),
         anchors=known_noise(row.protocol, row.suite, racing),
     )
-
-
-def _report(status: "RaceStatus", gathered: Gathered) -> dict[str, Any]:
-    """What is known so far. `better_than` are ids of recipes that are known to be worse."""
-    places = {**dict.fromkeys(status.best, "best"), **dict.fromkeys(status.rest, "rest")}
-    rows = []
-    for index, recipe in enumerate(status.recipes):
-        beaten = [status.recipes[other] for other in status.is_better_RR[index].nonzero()[0]]
-        rows.append(
-            {
-                "recipe": recipe,
-                "place": "open" if recipe in status.undecided else places.get(recipe, "ordered"),
-                "seeds": len(gathered.scores[recipe]),
-                "score": fmean(gathered.scores[recipe].values()),
-                "better_than": beaten,
-            }
-        )
-    count = len(status.recipes)
-    return {
-        "recipes": sorted(rows, key=lambda one: (ORDER[one["place"]], -len(one["better_than"]), one["score"])),
-        "resolved_pairs": status.resolved_pairs,
-        "pairs": count * (count - 1) // 2,
-        "error_spent": status.error_spent,
-    }
-
-
-def _look_row(row: Replication, status: "RaceStatus") -> dict[str, Any]:
-    return {
-        "seeds": race_of(row).looks[status.looks_taken - 1],
-        "best": list(status.best),
-        "rest": list(status.rest),
-        "open": list(status.undecided),
-        "resolved_pairs": status.resolved_pairs,
-        "error_spent": status.error_spent,
-        "runs_used": row.runs_used,
-        "taken_at": utc_now().isoformat(),
-    }
-
-
-def _all_failed(session: Session, row: Replication) -> str:
-    recipe = row.recipes[0]
-    name = session.get_one(Recipe, recipe).name
-    return f"every recipe failed; {name}: {row.failed[recipe]['reason']}"

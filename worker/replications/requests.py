@@ -30,7 +30,7 @@ DURATION = re.compile("".join(f"(?:(?P<{unit}>{NUMBER}){unit})?" for unit in SEC
 @dataclass(frozen=True, kw_only=True)
 class ReplicationRequest:
     """What a user asks for. Without recipes, all that the newest ranking has; without protocol or suite, that ranking's
-    own. `budget` is device time such as 2h, `max_runs` a number of runs; whichever is spent first counts."""
+    own. `budget` is training time such as 2h, `max_runs` a number of runs; whichever is spent first counts."""
 
     resolve: str
     protocol: str | None = None
@@ -77,7 +77,8 @@ class Plan:
 
 def plan_replication(session: Session, request: ReplicationRequest) -> Plan:
     """InvalidInputError names every field that is wrong; nothing is written."""
-    from proxy.ranking.replication import Race, parse_goal
+    from proxy.ranking.replication import Race
+    from proxy.ranking.standings import parse_goal
 
     if not 2 <= request.most_seeds <= MOST_SEEDS:
         raise InvalidInputError.at("/most_seeds", request.most_seeds, f"must be between 2 and {MOST_SEEDS}")
@@ -102,6 +103,7 @@ def parse_budget(text: str | None, runs: int | None) -> Budget:
         raise InvalidInputError.at("/budget", None, "say what may be spent: a duration such as 2h, or max_runs")
     if runs is not None and not 1 <= runs <= MOST_RUNS:
         raise InvalidInputError.at("/max_runs", runs, f"must be between 1 and {MOST_RUNS}")
+    text = None if text is None else text.strip()
     return Budget(text=text, seconds=None if text is None else parse_duration(text), runs=runs)
 
 

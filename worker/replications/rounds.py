@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import ConflictError, InvalidInputError
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.settings import Settings
+from worker.shared_evaluations import own_after
 from worker.store.models import Evaluation, Recipe, Replication, Run, RunScore
 from worker.store.states import State
 
@@ -38,21 +39,22 @@ def round_has_ended(session: Session, row: Replication) -> bool:
 def submit_round(session: Session, settings: Settings, row: Replication, seeds: Mapping[str, int]) -> None:
     """Evaluations of these recipes with so many seeds each; what has been trained is not trained again.
 
-    `is_own`: this race made it, so this race may cancel it. A recipe's tokens and leaks are looked at once.
+    `is_own`: worker.shared_evaluations. A recipe's tokens and leaks are looked at once.
     """
-    own = {point["evaluation"] for point in row.points if point["is_own"]}
+    requests = {
+        recipe: Request(recipe=recipe, protocol=row.protocol_id, suite=row.suite_id, seeds=seeds[recipe])
+        for recipe in row.recipes
+        if recipe in seeds
+    }
+    own = own_after(session, row.points, list(requests.values()))
     asked_before = newest_points(row)
     points, submitted = list(row.points), []
-    for recipe_id in (
-        recipe for recipe in row.recipes if recipe in seeds
-    ):  # one order: races share runs, and lock them
-        count = seeds[recipe_id]
-        request = Request(recipe=recipe_id, protocol=row.protocol_id, suite=row.suite_id, seeds=count)
+    for recipe_id, request in requests.items():
         with _pointing_at_recipe(session, recipe_id):
             evaluation, is_new = submit_evaluation(
                 session, settings, request, concludes=False, checks_data=recipe_id not in asked_before
             )
-        point = {"recipe": recipe_id, "seeds": count, "evaluation": evaluation.id}
+        point = {"recipe": recipe_id, "seeds": request.seeds, "evaluation": evaluation.id}
         submitted.append(evaluation.id)
         points = [known for known in points if known["evaluation"] != evaluation.id]
         points.append(point | {"is_own": is_new or evaluation.id in own})

@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import NotFoundError
-from worker.evaluations import cancel_evaluation
 from worker.lookup import find_or_add
 from worker.replications.costs import estimate, require_a_look, runs_paid_for, seconds_of_run
 from worker.replications.racing import BUDGET_SPENT, advance_replication, begin
 from worker.replications.requests import Budget, Plan, ReplicationRequest, plan_replication
 from worker.replications.rounds import newest_points, submit_round
 from worker.settings import Settings
-from worker.store.models import EvaluationRun, RateSearch, Replication, Run, utc_now
+from worker.shared_evaluations import release_evaluations
+from worker.store.models import EvaluationRun, Replication, Run, utc_now
 from worker.store.states import State
 
 
@@ -65,18 +65,14 @@ def list_replications(
 
 
 def cancel_replication(session: Session, replication_id: str) -> Replication:
-    """Cancels it and the evaluations that were made for it and that nothing else open needs. One that has ended is
-    left alone; so is what is trained already."""
+    """Cancels it and the evaluations that were queued for it and that no other open race or rate search needs. One
+    that has ended is left alone; so is what is trained already."""
     row = get_replication(session, replication_id)
     session.refresh(row, with_for_update=True)
     if row.state.is_final:
         return row
     row.state, row.finished_at = State.CANCELLED, utc_now()
-    session.flush()
-    needed = _needed_elsewhere(session)
-    for evaluation_id in sorted(point["evaluation"] for point in row.points if point["is_own"]):
-        if evaluation_id not in needed:
-            cancel_evaluation(session, evaluation_id)
+    release_evaluations(session, row)
     return row
 
 
@@ -146,22 +142,14 @@ def _may_go_on(row: Replication) -> bool:
 
 
 def _go_on(session: Session, settings: Settings, row: Replication) -> None:
-    """What was cancelled or broke is queued again. A recipe that comes back was missing from the looks: they are taken
-    again, over the same seeds."""
+    """What was cancelled or broke is queued again. A recipe that comes back takes part from the next look on, with what
+    was known of it before; until then nobody's place is known."""
     row.state, row.outcome, row.error, row.finished_at = State.RUNNING, None, None, None
     lasting = {recipe: failure for recipe, failure in row.failed.items() if failure["is_lasting"]}
     if lasting != row.failed:
-        row.failed, row.looks = lasting, []
+        row.failed, row.report = lasting, None
     asked = {recipe: int(point["seeds"]) for recipe, point in newest_points(row).items()}
     if asked:
         submit_round(session, settings, row, asked)
     else:
         begin(session, settings, row)
-
-
-def _needed_elsewhere(session: Session) -> set[str]:
-    """Evaluations that another open replication or rate search waits for."""
-    races = session.scalars(select(Replication).where(Replication.state == State.RUNNING))
-    searches = session.scalars(select(RateSearch).where(RateSearch.state == State.RUNNING))
-    points = [point for row in (*races, *searches) for point in row.points]
-    return {point["evaluation"] for point in points}

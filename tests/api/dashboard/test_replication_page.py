@@ -60,7 +60,7 @@ def ended(session: Session, outcome: str = "resolved") -> str:
     first, *others = row.recipes
     rows = [{"recipe": first, "place": "best", "seeds": 2, "score": 1.9142, "better_than": others}]
     rows += [{"recipe": one, "place": "rest", "seeds": 2, "score": 2.5, "better_than": []} for one in others]
-    row.report = {"recipes": rows, "resolved_pairs": 2, "pairs": 3, "error_spent": 0.05 / 3}
+    row.report = {"recipes": rows, "resolved_pairs": 2, "pairs": 3}
     look = {"seeds": 2, "best": [first], "rest": others, "open": [], "resolved_pairs": 2, "error_spent": 0.05 / 3}
     row.looks = [look | {"runs_used": 6, "taken_at": "2026-03-01T12:00:00+00:00"}]
     session.flush()

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from proxy.ranking.evidence import AnchorNoise, Float64Array
-from proxy.ranking.replication import Goal, Race
+from proxy.ranking.replication import Race
+from proxy.ranking.standings import Goal
 from tests.benchmarks.figures import Row, at_most, for_information
 from tests.benchmarks.study.races import (
     BEST,
@@ -31,7 +32,7 @@ from tests.benchmarks.study.races import (
 
 MOST_OF_EVEN = 0.6
 FIELDS, MOST_SEEDS, BATCH = 100, 32, 8
-ERROR_RATE, RACES, RACE_SEEDS = 0.05, 800, 8
+ERROR_RATE, RACES, RACE_SEEDS = 0.05, 800, 16
 
 Effects = Callable[[np.random.Generator], Float64Array]
 
@@ -152,7 +153,8 @@ def error_rates() -> Iterator[Row]:
         wrong = _false_claims(trap, np.random.default_rng([2, index]))
         low = float(betaincinv(wrong, RACES - wrong + 1, 0.025)) if wrong else 0.0
         high = float(betaincinv(wrong + 1, RACES - wrong, 0.975))
-        name = f"false claims, {trap.name} ({RACES} races, 95 % interval {low:.3f} to {high:.3f})"
+        interval = f"{RACES} races, 95 % interval {low:.3f} to {high:.3f}"
+        name = f"false claims, {trap.name}, at most {RACE_SEEDS} seeds ({interval})"
         share = wrong / RACES
         yield at_most(name, share, most) if trap.must_hold else for_information(name, share)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from proxy.ranking.evidence import AnchorNoise, BoolArray, Digest, Float64Array, RecipeDigest, SetDigest
-from proxy.ranking.looks import imply
+from proxy.ranking.looks import Look, imply
 from proxy.ranking.ranks import resolve_pairs
 from proxy.ranking.replication import NextRun, Race, RaceState, continue_race
 from proxy.ranking.uncertainty import noise_of_digest
@@ -74,8 +74,10 @@ def run_race(field: Field, race: Race, batch: int) -> Outcome:
     recipes = len(field.effect_R)
     held = {recipe: [0] for recipe in range(recipes)}
     claimed_RR = np.zeros((recipes, recipes), dtype=np.bool_)
+    looks: tuple[Look, ...] = ()
     while True:
-        status = continue_race(field.digest(held), race, batch=batch, runs_left=NO_LIMIT)
+        status = continue_race(field.digest(held), race, batch=batch, runs_left=NO_LIMIT, looks=looks)
+        looks = status.looks
         claimed_RR |= status.is_better_RR
         if status.state is not RaceState.RACING:
             runs = sum(len(seeds) for seeds in held.values())

@@ -2,24 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytest
 
 from proxy.errors import InvalidInputError
 from proxy.ranking.evidence import AnchorNoise, BoolArray, Evidence, Float64Array
-from proxy.ranking.looks import imply
-from proxy.ranking.replication import (
-    Goal,
-    NextRun,
-    Race,
-    RaceState,
-    RaceStatus,
-    _place,
-    continue_race,
-    parse_goal,
-)
+from proxy.ranking.looks import Look, imply
+from proxy.ranking.replication import NextRun, Race, RaceState, RaceStatus, continue_race
+from proxy.ranking.standings import Goal, parse_goal, place
 from tests.benchmarks.study.races import (
     draw_field,
     even_runs,
@@ -42,8 +34,9 @@ def go_on(
     batch: int = 100,
     runs_left: int = 1000,
     failed: Collection[str] = (),
+    looks: Sequence[Look] = (),
 ) -> RaceStatus:
-    return continue_race(evidence, race, batch=batch, runs_left=runs_left, failed=failed)
+    return continue_race(evidence, race, batch=batch, runs_left=runs_left, failed=failed, looks=looks)
 
 
 def noisy(recipes: int, seeds: int, *, apart: float) -> Float64Array:
@@ -176,10 +169,75 @@ def test_seeds_that_only_failed_recipes_have_change_nothing() -> None:
     assert {run.seed for run in with_them.next_runs} == {3}
 
 
-def test_no_more_recipes_left_than_were_looked_for_are_all_among_the_best() -> None:
-    status = go_on(from_scores([[1.0], [1.1], [1.2]]), failed={"recipe-2"})
-    assert status.state is RaceState.RESOLVED
-    assert status.best == names(0, 1)
+@pytest.mark.parametrize(("goal", "left"), [(Goal(best=2), 2), (Goal(best=2), 1), (Goal(best=None), 1)])
+def test_where_failures_leave_no_more_than_were_looked_for_nobody_is_singled_out(goal: Goal, left: int) -> None:
+    """The others did not lose: they failed."""
+    status = go_on(from_scores(noisy(5, 2, apart=1)), Race(goal=goal), failed=names(*range(left, 5)))
+    assert (status.state, status.next_runs, status.looks) == (RaceState.FAILURES, (), ())
+    assert (status.best, status.rest, status.undecided) == ((), (), names(*range(left)))
+
+
+def racing_table(seed: int) -> Float64Array:
+    """Seven recipes of which two seeds place some and not all."""
+    rng = np.random.default_rng(seed)
+    return 1.5 + np.cumsum(0.02 * rng.random(7))[:, None] + 0.01 * rng.standard_normal((7, 8))
+
+
+def race_on(
+    table: Float64Array, taken: RaceStatus | None, held_RT: BoolArray, failed: Collection[str] = ()
+) -> RaceStatus:
+    """What is asked for is trained, until one more look is taken or the race has ended."""
+    while True:
+        looks = () if taken is None else taken.looks
+        evidence = from_scores(np.where(held_RT, table, NAN))
+        status = go_on(evidence, Race(goal=Goal(best=2), most_seeds=8), failed=failed, looks=looks)
+        if len(status.looks) > len(looks) or status.state is not RaceState.RACING:
+            return status
+        for run in status.next_runs:
+            held_RT[int(run.recipe.removeprefix("recipe-")), run.seed] = True
+
+
+def pairs(status: RaceStatus) -> set[tuple[str, str]]:
+    return {(status.recipes[one], status.recipes[other]) for one, other in np.argwhere(status.is_better_RR)}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_recipe_that_fails_drops_out_and_takes_back_nothing_that_was_known_of_others(seed: int) -> None:
+    """Looks are not taken again with the noise of those that are left; back again, it knows what it knew."""
+    table = racing_table(seed)
+    held_RT = np.zeros(table.shape, dtype=np.bool_)
+    held_RT[:, 0] = True
+    status = race_on(table, race_on(table, None, held_RT), held_RT)
+    lost = (status.undecided or status.best)[0]
+    evidence = from_scores(np.where(held_RT, table, NAN))
+    race = Race(goal=Goal(best=2), most_seeds=8)
+    without = go_on(evidence, race, failed={lost}, looks=status.looks)
+    kept = {pair for pair in pairs(status) if lost not in pair}
+    assert pairs(without) >= kept
+    assert set(without.best) >= set(status.best) - {lost}
+    assert without.looks[: len(status.looks)] == status.looks
+    assert without.error_spent >= status.error_spent
+    back = go_on(evidence, race, looks=race_on(table, without, held_RT, failed={lost}).looks)
+    assert pairs(back) >= pairs(status)
+
+
+def test_a_race_that_goes_on_from_its_looks_finds_what_one_that_takes_them_all_again_does() -> None:
+    for seed in range(6):
+        table = racing_table(seed)
+        held_RT = np.zeros(table.shape, dtype=np.bool_)
+        held_RT[:, 0] = True
+        status = None
+        while status is None or status.state is RaceState.RACING:
+            status = race_on(table, status, held_RT)
+        again = go_on(from_scores(np.where(held_RT, table, NAN)), Race(goal=Goal(best=2), most_seeds=8))
+        assert (again.looks, again.state, again.best) == (status.looks, status.state, status.best)
+
+
+def test_looks_of_another_race_are_refused() -> None:
+    status = go_on(from_scores(noisy(5, 2, apart=1)))
+    with pytest.raises(InvalidInputError) as refused:
+        go_on(from_scores(noisy(5, 2, apart=1)), looks=status.looks * 2)
+    assert refused.value.problems[0].pointer == "/looks"
 
 
 def test_recipes_that_failed_still_count_in_the_bounds() -> None:
@@ -195,7 +253,7 @@ def test_places_are_exactly_those_of_every_order_that_agrees_with_what_is_known(
         known_RR = imply(np.triu(rng.random((5, 5)) < 0.35, 1))
         orders = [order for order in itertools.permutations(range(5)) if agrees(order, known_RR)]
         for best in range(1, 5):
-            standing = _place(known_RR, Goal(best=best))
+            standing = place(known_RR, Goal(best=best))
             always = set.intersection(*(set(order[:best]) for order in orders))
             never = set.intersection(*(set(order[best:]) for order in orders))
             assert set(np.flatnonzero(standing.is_best_R)) == always

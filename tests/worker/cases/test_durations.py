@@ -3,7 +3,8 @@
 import pytest
 
 from proxy.errors import InvalidInputError
-from worker.replications.requests import parse_duration
+from worker.replications.costs import runs_paid_for
+from worker.replications.requests import MOST_RUNS, parse_budget, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,12 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="is no duration"):
         parse_duration(text)
+
+
+def test_a_budget_is_kept_as_its_words_alone() -> None:
+    assert parse_budget(" " * 100 + "2h\n", None).text == "2h"
+
+
+def test_no_budget_is_more_runs_than_any_race_has() -> None:
+    assert runs_paid_for(parse_budget("999999999d", None), 1e-300) == MOST_RUNS
+    assert runs_paid_for(parse_budget("999999999d", 7), 1e-300) == 7

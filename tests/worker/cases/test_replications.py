@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
-from proxy.ranking.replication import Goal, Race
+from proxy.ranking.replication import Race
+from proxy.ranking.standings import Goal
 from tests.benchmarks.study.races import draw_field, run_race
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from tests.worker.cases.races import (
@@ -55,6 +56,7 @@ def test_a_race_resolves_the_best_and_gives_seeds_to_those_that_are_open(session
     assert row.runs_used == sum(seeds_of(session, row).values()) == count(session, Run)
     assert said(session, row).startswith("The best 2 of 5 recipes are a-best and b-second.")
     assert "at most 0.05, over all recipes and looks" in said(session, row)
+    assert said(session, row).endswith("where recipes' seed noise is of similar size.")
 
 
 def test_the_best_one_needs_more_seeds_than_the_best_two(session: Session, bureau: Bureau) -> None:
@@ -190,6 +192,13 @@ def test_where_a_runs_time_is_known_a_budget_without_a_look_is_refused(session: 
     assert known.budget_runs == 20
 
 
+def test_too_few_runs_are_refused_whatever_a_run_takes(session: Session, bureau: Bureau) -> None:
+    """Nothing like them was trained here, so that the duration is no number yet."""
+    with pytest.raises(InvalidInputError, match=r"pays for 3 runs; the first look.*needs 10") as refused:
+        ask(session, bureau, budget="2h", max_runs=3)
+    assert refused.value.problems[0].pointer == "/max_runs"
+
+
 def test_a_recipe_whose_run_diverged_takes_no_further_part(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     race(session, bureau, row, lambda run: None if run.recipe.name == "b-second" else measured(run))
@@ -199,13 +208,16 @@ def test_a_recipe_whose_run_diverged_takes_no_further_part(session: Session, bur
     )
     (failure,) = row.failed.values()
     assert failure == {"reason": "seed 0 failed: the loss was nan at step 3", "is_lasting": True}
-    assert "Without b-second, which failed." in said(session, row)
+    assert said(session, row).startswith(
+        "The best 2 of 4 recipes are a-best and c-third. Without b-second, which failed."
+    )
     assert ask(session, bureau)[0].outcome == "resolved"  # it would diverge again
 
 
 def test_a_recipe_that_broke_for_another_reason_comes_back_when_the_race_is_sent_again(
     session: Session, bureau: Bureau
 ) -> None:
+    """It takes part from the next look on; the one that was taken without it is not taken again."""
     row, _ = ask(session, bureau)
     runs = waiting(session, row)
     broken = next(run for run in runs if run.recipe.name == "b-second")
@@ -213,11 +225,40 @@ def test_a_recipe_that_broke_for_another_reason_comes_back_when_the_race_is_sent
     race(session, bureau, row)
     assert row.outcome == "resolved"
     assert "b-second" not in placed(session, row)
+    looks = list(row.looks)
     again, _ = ask(session, bureau)
-    assert (again.id, again.state, again.failed, again.looks) == (row.id, State.RUNNING, {}, [])
+    assert (again.id, again.state, again.failed, again.looks) == (row.id, State.RUNNING, {}, looks)
+    assert again.report is None  # "the best 2 of 4" is not what is asked now
     assert waiting(session, row) == [broken]
     race(session, bureau, row)
     assert (row.outcome, placed(session, row)["b-second"]) == ("resolved", "best")
+    assert row.looks[: len(looks)] == looks
+    assert [look["seeds"] for look in row.looks] == [2, 3]
+
+
+def test_a_failure_after_a_look_takes_nothing_back_that_was_known_of_others(session: Session, bureau: Bureau) -> None:
+    """The look is not taken again with the noise of those that are left, and no part of the error rate comes back."""
+
+    def noisy(run: Run) -> float | None:
+        place = RECIPES.index(run.recipe.name)
+        if (place, run.seed) == (1, 2):
+            return None
+        return 3.0 + 0.1 * place + 0.03 * float(np.random.default_rng([place, run.seed, 0]).normal())
+
+    row, _ = ask(session, bureau)
+    race(session, bureau, row, noisy, rounds=1)
+    assert row.report is not None
+    before = {(one["recipe"], worse) for one in row.report["recipes"] for worse in one["better_than"]}
+    (first,) = row.looks
+    assert names(session, first["open"]) == ["b-second", "c-third"]
+    race(session, bureau, row, noisy)
+    (lost,) = row.failed
+    assert names(session, [lost]) == ["b-second"]
+    after = {(one["recipe"], worse) for one in row.report["recipes"] for worse in one["better_than"]}
+    assert after >= {pair for pair in before if lost not in pair} > set()
+    assert row.looks[0] == first
+    assert [look["error_spent"] for look in row.looks] == sorted(look["error_spent"] for look in row.looks)
+    assert len({look["seeds"] for look in row.looks}) == len(row.looks)
 
 
 def test_a_race_in_which_every_recipe_fails_has_failed(session: Session, bureau: Bureau) -> None:
@@ -225,6 +266,22 @@ def test_a_race_in_which_every_recipe_fails_has_failed(session: Session, bureau:
     race(session, bureau, row, lambda _: None)
     assert (row.state, row.outcome) == (State.FAILED, "failures")
     assert row.error == "every recipe failed; a-best: seed 0 failed: the loss was nan at step 3"
+    assert said(session, row) == "Nothing is resolved: every recipe failed."
+
+
+@pytest.mark.parametrize(("resolve", "left", "wanted"), [("top-2", 2, "the best 2"), ("pairs", 1, "an order")])
+def test_recipes_that_are_left_because_others_failed_are_not_the_best(
+    session: Session, bureau: Bureau, resolve: str, left: int, wanted: str
+) -> None:
+    row, _ = ask(session, bureau, resolve=resolve)
+    race(session, bureau, row, lambda run: None if run.recipe.name not in RECIPES[-left:] else measured(run))
+    assert (row.state, row.outcome, row.looks) == (State.FAILED, "failures", [])
+    assert set(placed(session, row).values()) == {"open"}
+    assert row.error is not None
+    assert row.error.startswith(f"{5 - left} of 5 recipes failed; a-best: seed 0 failed")
+    those = " and ".join(RECIPES[-left:])
+    assert said(session, row).startswith(f"It ended because too few recipes are left for {wanted}: {those}. Without a-")
+    assert "chance" not in said(session, row)  # nothing was looked at
 
 
 def test_a_fatal_gate_is_a_failure(session: Session, bureau: Bureau) -> None:
