@@ -30,6 +30,7 @@ from api.references.endpoints import router as references
 from api.replications.endpoints import router as replications
 from api.runs.endpoints import router as runs
 from api.schedules.endpoints import router as schedules
+from api.studies.endpoints import router as studies
 from api.suites.endpoints import router as suites
 from api.tokenizers.endpoints import router as tokenizers
 from worker.settings import Settings, get_settings
@@ -54,6 +55,7 @@ NOUNS = (
     flips,
     rate_searches,
     replications,
+    studies,
     schedules,
     keys,
 )

@@ -9,7 +9,7 @@ import yaml
 
 from proxy.data.heuristics import HEURISTICS
 from proxy.recipes import Recipe
-from proxy.studies import StudyDefinition
+from proxy.studies import StudyDefinition, StudyRequest
 from proxy.suites import Suite
 from worker.parsing import validate
 
@@ -45,6 +45,11 @@ def test_every_study_in_the_guide_and_the_examples_is_one(text: str) -> None:
     made = {corpus.name for corpus in study.corpora}
     assert {corpus for recipe in study.recipes for corpus in recipe.corpora()} <= made
     assert {part.corpus for suite in study.suites for part in suite.sets} <= made
+
+
+def test_the_request_in_the_guide_of_studies_is_one() -> None:
+    requests = re.findall(r"```json\n(.*?)```", (DOCS / "studies.md").read_text(), re.S)
+    assert [validate(StudyRequest, json.loads(text)).name for text in requests] == ["small"]
 
 
 def test_the_line_of_a_corpus_in_the_guide_has_what_its_suite_asks_for() -> None:

@@ -30,26 +30,8 @@ def register_protocol(session: Session, content: Any) -> tuple[Protocol, bool]:
 
 
 def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool]:
-    """The version of this content and True if it is new. InvalidInputError for an unknown tokenizer or decontamination
-    set, a tokenizer whose vocabulary is not the architecture's, or a numerics_version that this code cannot reproduce.
-    """
-    tokenizer = find_tokenizer(session, spec.tokenizer)
-    if tokenizer.vocabulary != spec.architecture.vocabulary:
-        raise InvalidInputError.at(
-            "/architecture/vocabulary",
-            spec.architecture.vocabulary,
-            f"tokenizer {spec.tokenizer} has a vocabulary of {tokenizer.vocabulary}",
-        )
-    if spec.numerics_version != NUMERICS_VERSION:
-        raise InvalidInputError.at(
-            "/numerics_version", spec.numerics_version, f"this code computes version {NUMERICS_VERSION}"
-        )
-    spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
-    if (decontamination := spec.decontamination_set) is not None:
-        corpus = find_text(session, decontamination.corpus, "/decontamination/corpus")
-        require_field("/decontamination/prompt_field", decontamination.prompt_field, corpus)
-        resolved = decontamination.model_copy(update={"corpus": corpus.fingerprint})
-        spec = spec.model_copy(update={"decontamination": resolved})
+    """The version of this content and True if it is new; errors as for `resolve_protocol`."""
+    spec = resolve_protocol(session, spec)
     content = fingerprint_protocol(spec)
 
     def find() -> Protocol | None:
@@ -68,6 +50,29 @@ def store_protocol(session: Session, spec: ProtocolSpec) -> tuple[Protocol, bool
         )
 
     return find_or_add(session, find, make)
+
+
+def resolve_protocol(session: Session, spec: ProtocolSpec) -> ProtocolSpec:
+    """As it is stored: tokenizer and decontamination set by fingerprint. InvalidInputError where one is unknown, for a
+    tokenizer whose vocabulary is not the architecture's, or a numerics_version that this code cannot reproduce."""
+    tokenizer = find_tokenizer(session, spec.tokenizer)
+    if tokenizer.vocabulary != spec.architecture.vocabulary:
+        raise InvalidInputError.at(
+            "/architecture/vocabulary",
+            spec.architecture.vocabulary,
+            f"tokenizer {spec.tokenizer} has a vocabulary of {tokenizer.vocabulary}",
+        )
+    if spec.numerics_version != NUMERICS_VERSION:
+        raise InvalidInputError.at(
+            "/numerics_version", spec.numerics_version, f"this code computes version {NUMERICS_VERSION}"
+        )
+    spec = spec.model_copy(update={"tokenizer": tokenizer.fingerprint})
+    if (decontamination := spec.decontamination_set) is not None:
+        corpus = find_text(session, decontamination.corpus, "/decontamination/corpus")
+        require_field("/decontamination/prompt_field", decontamination.prompt_field, corpus)
+        resolved = decontamination.model_copy(update={"corpus": corpus.fingerprint})
+        spec = spec.model_copy(update={"decontamination": resolved})
+    return spec
 
 
 def find_protocol(session: Session, reference: str, pointer: str = "/protocol") -> Protocol:

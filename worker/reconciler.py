@@ -26,6 +26,7 @@ from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Job, Run, utc_now
 from worker.store.sessions import Sessions, read_scope, session_scope
 from worker.store.states import FINAL_STATES, State
+from worker.studies import advance_studies
 
 UNCLAIMED_SECONDS = 86_400.0
 
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """What one look found: rows freed from dead workers, evaluations and rate searches concluded late, replications
-    that went on late, and which bells rang."""
+    and studies that went on late, and which bells rang."""
 
     freed_runs: tuple[str, ...]
     freed_jobs: tuple[str, ...]
@@ -62,8 +63,8 @@ def reconcile(sessions: Sessions, settings: Settings, now: datetime | None = Non
     sweep_states(sessions, settings, now)
     rang = _ring_for_waiting(sessions, settings, now)
     concluded = _conclude_forgotten(sessions, settings) + conclude_searches(sessions, settings)
-    if advanced := advance_replications(sessions, settings):
-        rang += _ring_for_waiting(sessions, settings, now)  # for the next round
+    if advanced := advance_replications(sessions, settings) + advance_studies(sessions, settings):
+        rang += _ring_for_waiting(sessions, settings, now)  # for the next round, or more seeds
     return Findings(freed_runs=freed_runs, freed_jobs=freed_jobs, concluded=concluded, advanced=advanced, rang=rang)
 
 

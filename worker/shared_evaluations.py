@@ -1,6 +1,6 @@
-"""Evaluations that rate searches and replications ask for, several at once. Two of them may wait for the same one:
-whoever had it queued may cancel it, but not while another that goes on waits for it. What is left for that reason is
-cancelled with the last of those that wait.
+"""Evaluations that rate searches, replications and studies ask for, several at once. Two of them may wait for the same
+one: whoever had it queued may cancel it, but not while another that goes on waits for it. What is left for that reason
+is cancelled with the last of those that wait.
 
 A row's points name its evaluations; `is_own`: queued for this row, because it was not there or had ended. What
 somebody had asked for by itself, and was open already, is never cancelled with a row.
@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.evaluations import Request, cancel_evaluation, lock_evaluations, lock_requested, lock_runs
-from worker.store.models import EvaluationRun, RateSearch, Replication
+from worker.store.models import EvaluationRun, RateSearch, Replication, Study
 from worker.store.states import State
 
-Asker = RateSearch | Replication
+Asker = RateSearch | Replication | Study
 
 
 def own_after(session: Session, points: Iterable[dict[str, Any]], requests: Sequence[Request]) -> set[str]:
@@ -49,4 +49,5 @@ def _own(points: Iterable[dict[str, Any]]) -> set[str]:
 def _rows(session: Session, state: State) -> list[Asker]:
     searches = session.scalars(select(RateSearch).where(RateSearch.state == state))
     races = session.scalars(select(Replication).where(Replication.state == state))
-    return [*searches, *races]
+    studies = session.scalars(select(Study).where(Study.state == state))
+    return [*searches, *races, *studies]

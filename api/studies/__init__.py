@@ -1,1 +1,1 @@
-"""`foretaste study`: one command that trains a study and writes its report."""
+"""Studies over HTTP, and `foretaste study`: one command that trains a study and writes its report."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from api.connection import KeyOption, SpecArgument, UrlOption, console, read_structured
+from api.connection import KeyOption, SpecArgument, UrlOption, connect, console, read_structured
 from proxy.errors import InvalidInputError
 from proxy.studies import StudyDefinition
 from worker.parsing import validate
@@ -68,6 +69,20 @@ def report(
     settings = settings_of(folder or Path("var") / definition.name)
     for path in write_report(read_report(definition, settings), out):
         console.print(f"Written: {path}", markup=False)
+
+
+@study.command("cancel")
+def cancel(
+    name: Annotated[str, typer.Argument(help="Name or id of a study that a service trains.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Cancel a study and what was queued for it alone; what is trained stays, and running it again goes on."""
+    with connect(url, key) as client:
+        address = f"/v1/studies/{quote(name, safe='')}"
+        client.delete(address)
+        state = client.get(address)["state"]
+    console.print(f"{name}: {state}", markup=False)
 
 
 def _agreement(*, estimate: bool, yes: bool) -> Callable[[], bool]:

@@ -1,8 +1,8 @@
-"""Everything a study is made of, registered: corpora, tokenizer, suites, recipes, protocols. Doing it again finds what
-is there."""
+"""Everything that a study is made of and that the service does not make itself, registered: corpora, tokenizer, suites,
+recipes. Doing it again finds what is there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,16 @@ from api.client import Resource
 from api.studies.service import StudyService
 from proxy.studies import StudyDefinition, TokenizerTraining
 from proxy.studies.corpora import SOURCE, make_corpus
+from proxy.studies.definition import AXIS, KIND
 
-REFERENCE = "reference"
 
-
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Registered:
-    """Protocols by rate, and the base that a rate search starts from; all as the service answers. `tokenizer` is its
-    fingerprint or name."""
+    """As the service answers, by the definition's names. `tokenizer` is its fingerprint or name."""
 
     tokenizer: str
-    base: Resource
-    ladder: dict[float, Resource]
-    reference: Resource
-    suites: dict[str, Resource] = field(default_factory=dict)  # by the definition's name
-    recipes: dict[str, Resource] = field(default_factory=dict)
+    suites: dict[str, Resource]
+    recipes: dict[str, Resource]
 
 
 def register(
@@ -38,37 +33,35 @@ def register(
     """`corpora`: the folder that the definition's files are in, needed where it makes any."""
     if corpora is not None:
         _register_corpora(service, definition, corpora, folder / "corpora", say)
-    tokenizer = _tokenizer(service, definition)
-    suites = {suite.name: _suite(service, definition, suite.model_dump(mode="json")) for suite in definition.suites}
-    recipes = {
-        recipe.name: service.post("/v1/recipes", recipe.model_dump(mode="json", exclude_unset=True))
-        for recipe in definition.recipes
-    }
-    return register_protocols(service, definition, tokenizer, suites, recipes)
-
-
-def register_protocols(
-    service: StudyService,
-    definition: StudyDefinition,
-    tokenizer: str,
-    suites: dict[str, Resource],
-    recipes: dict[str, Resource],
-) -> Registered:
-    """The ladder's protocols are those that a rate search over the same rates registers."""
-    proxies, references = definition.proxies, definition.references
-    name = definition.named("proxy")
-
-    def post(body: dict[str, Any]) -> Resource:
-        return service.post("/v1/protocols", body)
-
     return Registered(
-        tokenizer=tokenizer,
-        base=post(proxies.body(name, tokenizer, max(proxies.rates))),
-        ladder={rate: post(proxies.body(f"{name}-at-{rate:g}", tokenizer, rate)) for rate in proxies.rates},
-        reference=post(references.body(definition.named(REFERENCE), tokenizer, max(references.rates))),
-        suites=suites,
-        recipes=recipes,
+        tokenizer=_tokenizer(service, definition),
+        suites={suite.name: _suite(service, definition, suite.model_dump(mode="json")) for suite in definition.suites},
+        recipes={
+            recipe.name: service.post("/v1/recipes", recipe.model_dump(mode="json", exclude_unset=True))
+            for recipe in definition.recipes
+        },
     )
+
+
+def request_of(definition: StudyDefinition, registered: Registered) -> dict[str, Any]:
+    """The body of `POST /v1/studies`: the same definition is the same study."""
+    return {
+        "name": definition.name,
+        "description": definition.description,
+        "tokenizer": registered.tokenizer,
+        "suites": [suite["id"] for suite in registered.suites.values()],
+        "recipes": [
+            {
+                "recipe": registered.recipes[recipe.name]["id"],
+                "name": recipe.name,
+                "axis": recipe.tags[AXIS],
+                "kind": recipe.tags.get(KIND),
+            }
+            for recipe in definition.recipes
+        ],
+        "proxies": definition.proxies.model_dump(mode="json"),
+        "references": definition.references.model_dump(mode="json"),
+    }
 
 
 def _register_corpora(

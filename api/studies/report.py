@@ -26,7 +26,7 @@ def settings_of(folder: Path) -> Settings:
 def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, Any]:
     """From the database, whether or not a service runs on it. InvalidInputError where the study never ran there."""
     from worker.store.sessions import make_engine, make_sessions, read_scope
-    from worker.studies import build_report
+    from worker.studies.reports import report_of_definition
 
     if not settings.database_url and not (settings.data_dir / "foretaste.db").exists():
         message = "holds no data of a service; say the study's --folder"
@@ -34,7 +34,7 @@ def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, An
     engine = make_engine(settings.resolved_database_url)
     try:
         with read_scope(make_sessions(engine)) as session:
-            report = build_report(session, definition)
+            report = report_of_definition(session, definition)
     finally:
         engine.dispose()
     return {**report, "machine": describe_machine(settings.owned_threads)}

@@ -1,14 +1,15 @@
-"""A study from its definition to its report. Everything is content-addressed: run again, it finds what is there."""
+"""A study from its definition to its report: registered, posted and watched. Everything is content-addressed: run
+again, it finds what is there."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from api.studies.cost import describe, estimate, measure_speed
+from api.studies.cost import describe, measure_speed
 from api.studies.markdown import describe_row, edge_words
-from api.studies.registration import register
-from api.studies.report import read_report, settings_of, write_report
+from api.studies.registration import register, request_of
+from api.studies.report import Report, read_report, settings_of, write_report
 from api.studies.service import study_service
-from api.studies.training import Training
+from api.studies.watching import follow
 from proxy.studies import StudyDefinition
 
 
@@ -29,24 +30,26 @@ def run_study(  # noqa: PLR0913 - what a command takes
         if service.stack is not None:
             say(f"Service: {service.stack.url}, data in {folder}")
         registered = register(service, definition, corpora=corpora, folder=folder, say=say)
-        measure_speed(service, definition, registered, say)
+        body = request_of(definition, registered)
+        cost = service.post("/v1/studies:estimate", body)
+        if measure_speed(service, definition, registered, cost, say):
+            cost = service.post("/v1/studies:estimate", body)
         say("Cost:")
-        for line in describe(estimate(service, definition, registered), service.lanes):
+        for line in describe(cost, service.lanes):
             say(line)
         if not agrees():
             return
-        training = Training(service=service, definition=definition, registered=registered, say=say)
-        training.submit()
-        say(training.describe())
-        training.follow(poll_seconds)
+        study = follow(service, service.post("/v1/studies", body), say, poll_seconds)
         say("All has ended.")
-    if url is None or out is not None:
-        _tell(definition, folder, out, say)
+        if url is not None:
+            report = {**service.get(f"/v1/studies/{study['id']}/report"), "machine": {"trained_by": url}}
+    if url is None:
+        report = read_report(definition, settings_of(folder))
+    _tell(report, out or folder / "report", say)
 
 
-def _tell(definition: StudyDefinition, folder: Path, out: Path | None, say: Callable[[str], None]) -> None:
+def _tell(report: Report, out: Path, say: Callable[[str], None]) -> None:
     """What to know of the result at once, and where the rest lies."""
-    report = read_report(definition, settings_of(folder))
     for suite in report["suites"]:
         say(f"{suite['suite']}:")
         for row in suite["table"]["rows"]:
@@ -54,5 +57,5 @@ def _tell(definition: StudyDefinition, folder: Path, out: Path | None, say: Call
         say(f"  {suite['search']['conclusion']}")
         if words := edge_words(suite):
             say(f"  {words}")
-    for path in write_report(report, out or folder / "report"):
+    for path in write_report(report, out):
         say(f"Written: {path}")

@@ -10,6 +10,7 @@ from proxy.studies.definition import (
     StudyDefinition,
     TokenizerTraining,
 )
+from proxy.studies.requests import StudyRecipe, StudyRequest
 
 __all__ = [
     "Beginnings",
@@ -18,5 +19,7 @@ __all__ = [
     "Proxies",
     "References",
     "StudyDefinition",
+    "StudyRecipe",
+    "StudyRequest",
     "TokenizerTraining",
 ]

@@ -26,6 +26,7 @@ MOST_EPOCHS = 4.0
 LEAST_RATES = 2  # a ladder compares rates
 LEAST_GRID = 3  # an optimum lies between two worse rates
 LEAST_RECIPES = 3
+NAME_CHARACTERS = 75  # suites, protocols and reference sets are called after the study: room for a rate
 SAID_ELSEWHERE = ("name", "tokenizer", "standard_rate", "reduction", "anchors")
 
 
@@ -133,7 +134,7 @@ class References(Trained):
 class StudyDefinition(Specification):
     """All of a study. Corpora and tokenizer that it does not make must be registered already."""
 
-    name: Name
+    name: Name = Field(max_length=NAME_CHARACTERS)
     description: str = ""
     corpora: tuple[CorpusMaking, ...] = ()
     tokenizer: TokenizerTraining | str = Field(description="a training, or the name of a registered tokenizer")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -411,6 +412,22 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     assert refused.exit_code == 1
     assert "/budget" in str(refused.exception)
     assert run("evaluate", "--budget", "2h").exit_code == 2  # what to resolve is missing
+
+
+def test_a_study_is_cancelled_by_its_name(run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: None)
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    protocol = {name: part for name, part in PROTOCOL.items() if name not in ("name", "tokenizer", "standard_rate")}
+    body: dict[str, Any] = {"name": "little", "tokenizer": "bpe", "suites": ["held-out"]}
+    names = ("even", "only-web", "only-code")
+    body["recipes"] = [{"recipe": name, "axis": "repetition"} for name in names]
+    body["proxies"] = {"protocol": protocol, "rates": [1e-3, 1e-2]}
+    body["references"] = {"protocol": protocol, "rates": [1e-3, 1e-2, 1e-1]}
+    ranked.made("/v1/studies", body)
+    assert "little: cancelled" in good(run("study", "cancel", "little"))
+    refused = run("study", "cancel", "litle")
+    assert refused.exit_code == 1
+    assert "no study 'litle'" in str(refused.exception)
 
 
 def end_race(service: Service, race_id: str) -> None:

@@ -29,6 +29,7 @@ from worker.replications import advance_replications
 from worker.settings import Settings
 from worker.store.models import Job, Run
 from worker.store.sessions import Sessions, session_scope
+from worker.studies import advance_studies
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def conclude(sessions: Sessions, settings: Settings, run_ids: Sequence[str]) -> 
             conclude_runs(session, settings, run_ids)
         conclude_searches(sessions, settings)
         advance_replications(sessions, settings)
+        advance_studies(sessions, settings)
     except CONCLUSION_ERRORS:
         logger.exception("the evaluations of runs %s could not be concluded yet", run_ids)
 

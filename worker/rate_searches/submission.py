@@ -62,7 +62,7 @@ def list_searches(session: Session) -> Sequence[RateSearch]:
 
 
 def cancel_search(session: Session, search_id: str) -> RateSearch:
-    """Cancels it and the evaluations that were queued for it and that no other open search or replication needs. One
+    """Cancels it and the evaluations that were queued for it and that nothing else open needs. One
     that has ended is left alone; so is what is trained already."""
     row = get_search(session, search_id)
     session.refresh(row, with_for_update=True)

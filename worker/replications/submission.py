@@ -65,7 +65,7 @@ def list_replications(
 
 
 def cancel_replication(session: Session, replication_id: str) -> Replication:
-    """Cancels it and the evaluations that were queued for it and that no other open race or rate search needs. One
+    """Cancels it and the evaluations that were queued for it and that nothing else open needs. One
     that has ended is left alone; so is what is trained already."""
     row = get_replication(session, replication_id)
     session.refresh(row, with_for_update=True)

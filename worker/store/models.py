@@ -408,6 +408,23 @@ class Replication(Base):
     suite: Mapped[Suite] = relationship()
 
 
+class Study(Base):
+    """Recipes at every rate of a ladder against swept references: worker.studies. Running until all have ended."""
+
+    __tablename__ = "studies"
+    id: Mapped[str] = mapped_column(String(48), primary_key=True, default=new_id("stu"))
+    request_key: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(100), index=True)
+    spec: Mapped[dict[str, Any]]  # description, suites, recipes, rates and seeds: worker.studies.plans.Plan.described
+    protocols: Mapped[dict[str, Any]]  # ids: base, ladder (rate, protocol), reference
+    state: Mapped[State] = mapped_column(default=State.RUNNING, index=True)
+    estimate: Mapped[dict[str, Any]]  # what it was to cost when it was submitted
+    points: Mapped[list[Any]]  # its evaluations: worker.studies.points
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+
 class Schedule(Base):
     """A cron rule (UTC) that re-evaluates a selection of recipes under a protocol's newest version."""
 

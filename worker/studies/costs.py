@@ -6,48 +6,48 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.studies import StudyDefinition
 from worker.references import label_rows, rows_of
-from worker.store.models import Evaluation, EvaluationRun, Protocol, Recipe, Run
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Run
 from worker.store.states import State
+from worker.studies.layout import Layout
 
 METRIC = "bits_per_byte"
 
 
-def progress_of(
-    session: Session,
-    definition: StudyDefinition,
-    ladder: dict[float, Protocol],
-    reference: Protocol,
-    recipes: dict[str, Recipe],
-) -> dict[str, Any]:
+def standing_of(session: Session, layout: Layout) -> dict[str, Any]:
     """Evaluations of proxies (recipe × rate × suite), and recipes by how far their references are."""
-    suites = len(definition.suites)
-    proxies = len(recipes) * len(ladder) * suites
-    ended = sum(_finished(session, protocol, recipes) for protocol in ladder.values())
+    proxies = len(layout.recipes) * len(layout.ladder) * len(layout.suites)
+    ladder = layout.ladder.values()
+    finished = sum(_ended(session, protocol, layout, State.FINISHED) for protocol in ladder)
+    failed = sum(_ended(session, protocol, layout, State.FAILED) for protocol in ladder)
     labels: dict[str, int] = {}
-    rows = rows_of(session, definition.named(definition.suites[0].name), METRIC)
+    rows = rows_of(session, layout.reference_sets[0], METRIC)
     for label in label_rows(rows).values():
         labels[str(label.label)] = labels.get(str(label.label), 0) + 1
-    referenced = len(definition.referenced)
-    seeded = _recipes_with_seeds(rows, definition.references.seeds)
+    referenced = sum(recipe.is_referenced for recipe in layout.recipes)
+    seeded = _recipes_with_seeds(rows, layout.reference_seeds)
     return {
         "proxy_evaluations": proxies,
-        "proxy_evaluations_finished": ended,
+        "proxy_evaluations_finished": finished,
         "recipes_with_references": sum(labels.values()),
         "recipes_to_have_references": referenced,
         "recipes_with_all_seeds": seeded,
         "labels": labels,
-        "is_partial": ended < proxies or sum(labels.values()) < referenced or seeded < referenced,
+        "is_partial": finished + failed < proxies or sum(labels.values()) < referenced or seeded < referenced,
     }
 
 
-def _finished(session: Session, protocol: Protocol, recipes: dict[str, Recipe]) -> int:
-    ids = {recipe.id for recipe in recipes.values()}
-    query = select(Evaluation.recipe_id).where(
-        Evaluation.protocol_id == protocol.id, Evaluation.kind == "proxy", Evaluation.state == State.FINISHED
+def _ended(session: Session, protocol: Protocol, layout: Layout, state: State) -> int:
+    """Each recipe once a suite, whoever else asked for it with more seeds."""
+    ids = {recipe.row.id for recipe in layout.recipes}
+    query = select(Evaluation.recipe_id, Evaluation.suite_id).where(
+        Evaluation.protocol_id == protocol.id,
+        Evaluation.kind == "proxy",
+        Evaluation.state == state,
+        Evaluation.seeds >= layout.proxy_seeds,
+        Evaluation.suite_id.in_([suite.id for suite in layout.suites]),
     )
-    return sum(recipe in ids for recipe in session.scalars(query))
+    return len({(one.recipe_id, one.suite_id) for one in session.execute(query) if one.recipe_id in ids})
 
 
 def _recipes_with_seeds(rows: Any, seeds: int) -> int:

@@ -3,97 +3,76 @@ recipe's numbers, and what it all cost. A study that still runs has a report too
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from proxy.studies import StudyDefinition
-from proxy.studies.definition import AXIS, KIND
 from worker.agreement import compared_points
 from worker.leaderboards import newest_leaderboard
-from worker.protocols import find_protocol
-from worker.recipes import find_recipe
 from worker.references import points_of, recipe_key, rows_of
-from worker.store.models import Leaderboard, Protocol, Recipe, Reference, Suite
-from worker.studies.costs import costs_of, progress_of
+from worker.store.models import Leaderboard, Recipe, Reference, Study, Suite
+from worker.store.states import State
+from worker.studies.costs import costs_of, standing_of
+from worker.studies.layout import Layout, is_of, layout_of_definition, layout_of_row
 from worker.studies.searching import choose_rate
-from worker.suites import find_suite
+
+if TYPE_CHECKING:
+    from proxy.studies.tables import Point
 
 METRIC = "bits_per_byte"
 
 
-def build_report(session: Session, definition: StudyDefinition) -> dict[str, Any]:
-    """NotFoundError where nothing of the study is registered yet."""
-    ladder = {rate: _protocol(session, definition, f"proxy-at-{rate:g}") for rate in definition.proxies.rates}
-    reference = _protocol(session, definition, "reference")
-    recipes = {recipe.name: find_recipe(session, recipe.name) for recipe in definition.recipes}
-    progress = progress_of(session, definition, ladder, reference, recipes)
+def report_of_row(session: Session, row: Study) -> dict[str, Any]:
+    """Of a study that was submitted, also while it runs. What failed for good is missing from it, and holds up no
+    end."""
+    return {**build_report(session, layout_of_row(session, row)), "is_partial": row.state != State.FINISHED}
+
+
+def report_of_definition(session: Session, definition: StudyDefinition) -> dict[str, Any]:
+    """Of what a definition asks for, whoever trained it, also in the database of a service from before there were rows
+    of studies. InvalidInputError where nothing of it is registered yet."""
+    if not inspect(session.connection()).has_table(Study.__tablename__):
+        return build_report(session, layout_of_definition(session, definition))
+    named = select(Study).where(Study.name == definition.name).order_by(Study.created_at.desc(), Study.id)
+    for row in session.scalars(named):
+        if is_of(row, definition):
+            return report_of_row(session, row)
+    return build_report(session, layout_of_definition(session, definition))
+
+
+def build_report(session: Session, layout: Layout) -> dict[str, Any]:
+    """All that a report shows but the machine, which the service that trained does not know."""
+    progress = standing_of(session, layout)
     return {
-        "study": definition.name,
-        "description": definition.description,
+        "study": layout.name,
+        "description": layout.description,
         "recipes": [
-            {
-                "name": recipe.name,
-                "description": recipe.description,
-                "axis": recipe.tags[AXIS],
-                "kind": recipe.tags.get(KIND),
-            }
-            for recipe in definition.recipes
+            {"name": recipe.name, "description": recipe.description, "axis": recipe.axis, "kind": recipe.kind}
+            for recipe in layout.recipes
         ],
-        "shapes": _shapes(definition),
+        "shapes": layout.shapes(),
         "progress": progress,
         "is_partial": progress["is_partial"],
         "suites": [
-            _suite(session, definition, find_suite(session, definition.named(suite.name)), ladder, recipes)
-            for suite in definition.suites
+            _suite(session, layout, suite, reference_set)
+            for suite, reference_set in zip(layout.suites, layout.reference_sets, strict=True)
         ],
-        "costs": costs_of(session, [*ladder.values(), reference]),
+        "costs": costs_of(session, [*layout.ladder.values(), layout.reference]),
     }
 
 
-def _protocol(session: Session, definition: StudyDefinition, part: str) -> Protocol:
-    return find_protocol(session, definition.named(part))
+def _suite(session: Session, layout: Layout, suite: Suite, reference_set: str) -> dict[str, Any]:
+    from proxy.studies.tables import tabulate
 
-
-def _shapes(definition: StudyDefinition) -> dict[str, Any]:
-    found = {}
-    for name, part in (("proxies", definition.proxies), ("references", definition.references)):
-        protocol = part.resolved(definition.vocabulary)
-        found[name] = {
-            "parameters": protocol.architecture.parameters,
-            "tokens": protocol.token_budget,
-            "steps": protocol.steps,
-            "batch_tokens": protocol.batch_tokens,
-            "schedule": protocol.schedule.kind,
-            "rates": list(part.rates),
-            "seeds": part.seeds,
-        }
-    return found
-
-
-def _suite(
-    session: Session,
-    definition: StudyDefinition,
-    suite: Suite,
-    ladder: dict[float, Protocol],
-    recipes: dict[str, Recipe],
-) -> dict[str, Any]:
-    from proxy.studies.tables import Point, tabulate
-
-    rows = rows_of(session, suite.name, METRIC)
-    boards = {rate: newest_leaderboard(session, protocol.id, suite.id) for rate, protocol in ladder.items()}
-    scores = {rate: _scores(board, recipes) for rate, board in boards.items()}
-    names = set(Point.__dataclass_fields__)
-    compared = {
-        rate: [
-            Point(**{name: value for name, value in point.items() if name in names})
-            for point in (compared_points(session, board, rows) if board and rows else [])
-            if point["recipe"] in recipes
-        ]
-        for rate, board in boards.items()
-    }
+    recipes = layout.rows
+    rows = rows_of(session, reference_set, METRIC)
+    boards = {rate: newest_leaderboard(session, protocol.id, suite.id) for rate, protocol in layout.ladder.items()}
+    scores = {rate: _scores(board, layout) for rate, board in boards.items()}
+    compared = {rate: _points(session, layout, board, rows) for rate, board in boards.items()}
     table = tabulate(compared, scores).as_json()
-    search = choose_rate(session, definition, suite, ladder, recipes)
+    search = choose_rate(session, suite, layout)
     return {
         "suite": suite.name,
         "sets": [part["name"] for part in suite.spec["sets"]],
@@ -104,12 +83,28 @@ def _suite(
     }
 
 
-def _scores(board: Leaderboard | None, recipes: dict[str, Recipe]) -> dict[str, float]:
+def _points(session: Session, layout: Layout, board: Leaderboard | None, rows: Sequence[Reference]) -> "list[Point]":
+    """Recipes of the study that have both a rank and a reference, as the study names them."""
+    from proxy.studies.tables import Point
+
+    if board is None or not rows:
+        return []
+    about = {recipe.row.id: recipe for recipe in layout.recipes}
+    names = ("proxy", "reference", "label", "proxy_error", "reference_error")
+    return [
+        Point(recipe=found.name, axis=found.axis, kind=found.kind, **{name: point[name] for name in names})
+        for point in compared_points(session, board, rows)
+        if (found := about.get(point["recipe_id"])) is not None
+    ]
+
+
+def _scores(board: Leaderboard | None, layout: Layout) -> dict[str, float]:
     """Of every recipe that has a rank."""
     if board is None:
         return {}
+    names = {recipe.row.id: recipe.name for recipe in layout.recipes}
     entries = [entry for entry in board.body["entries"] if entry["rank"] is not None]
-    return {entry["recipe"]["name"]: entry["score"] for entry in entries if entry["recipe"]["name"] in recipes}
+    return {names[entry["recipe"]["id"]]: entry["score"] for entry in entries if entry["recipe"]["id"] in names}
 
 
 def _recipe_rows(

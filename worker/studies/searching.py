@@ -11,23 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import ForetasteError
-from proxy.studies import StudyDefinition
 from worker.rate_searches.evidence import gather
 from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Suite
 from worker.store.states import State
+from worker.studies.layout import Layout
 
 LEAST_RATES, LEAST_SEEDS, LEAST_ANCHORS = 3, 2, 3
 
 
-def choose_rate(
-    session: Session,
-    definition: StudyDefinition,
-    suite: Suite,
-    ladder: dict[float, Protocol],
-    recipes: dict[str, Recipe],
-) -> dict[str, Any]:
+def choose_rate(session: Session, suite: Suite, layout: Layout) -> dict[str, Any]:
     """The finding as plain data, with anchors by name; {"conclusion": why not} where the rule cannot be applied."""
-    if len(ladder) < LEAST_RATES or definition.proxies.seeds < LEAST_SEEDS:
+    ladder, recipes, seeds = layout.ladder, layout.rows, layout.proxy_seeds
+    if len(ladder) < LEAST_RATES or seeds < LEAST_SEEDS:
         return _none(f"a rate search needs {LEAST_RATES} rates and {LEAST_SEEDS} seeds")
     points = [point for recipe in recipes.values() for point in _points(session, suite, ladder, recipe)]
     anchors = sorted({point["recipe"] for point in points})
@@ -37,7 +32,7 @@ def choose_rate(
         suite_id=suite.id,
         anchors=anchors,
         rates=list(ladder),
-        seeds=definition.proxies.seeds,
+        seeds=seeds,
         steps=next(iter(ladder.values())).spec["steps"],
         points=points,
     )

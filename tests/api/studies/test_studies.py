@@ -1,30 +1,36 @@
 """A small study from its definition to its report, killed in between; trainings of four steps in real children."""
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from api.client import Client, ProblemError, Resource, UnreachableError
-from api.studies.cost import Part, describe, estimate
+from api.studies.cost import describe
 from api.studies.markdown import edge_words
-from api.studies.registration import Registered, register
-from api.studies.report import make_folder, read_report, write_report
+from api.studies.registration import register, request_of
+from api.studies.report import make_folder, read_report
+from api.studies.running import run_study
 from api.studies.service import StudyService
-from api.studies.training import Training, rates_of_more_seeds
+from api.studies.watching import follow
 from api.up import Stack
 from proxy.errors import InvalidInputError
 from proxy.studies import StudyDefinition
-from tests.api.service import Service
+from tests.api.service import Service, pointers_of, problem_of
 from tests.proxy.studies.definitions import definition
+from worker.queue import Bell
 from worker.settings import Settings
-from worker.store.models import Reference, Run
-from worker.store.sessions import read_scope
+from worker.store.models import Reference, Run, Study
+from worker.store.sessions import read_scope, session_scope
 
 
 class Workers:
     """Stands where our own service's processes do: work is done whenever they are looked after."""
+
+    url = "http://testserver"
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -45,69 +51,140 @@ def study() -> StudyDefinition:
     return StudyDefinition.model_validate(definition())
 
 
-def registered_in(service: StudyService) -> Registered:
-    return register(service, study(), corpora=None, folder=Path("unused"), say=lambda _: None)
+def posted_in(service: Service) -> Resource:
+    """As the command posts it."""
+    own = service_of(service, is_working=False)
+    return own.post("/v1/studies", body_in(service))
 
 
-def training_in(service: StudyService, said: list[str]) -> Training:
-    return Training(service=service, definition=study(), registered=registered_in(service), say=said.append)
+def body_in(service: Service) -> dict[str, Any]:
+    own = service_of(service, is_working=False)
+    return request_of(study(), register(own, study(), corpora=None, folder=Path("unused"), say=lambda _: None))
 
 
 class KilledError(Exception):
     pass
 
 
-def test_a_killed_study_goes_on_and_trains_nothing_twice(service: Service, tmp_path: Path) -> None:
-    def die(_: str) -> None:
-        raise KilledError
+def test_a_study_goes_on_when_its_command_is_killed_and_is_found_again(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings of a few steps in real children. The command is killed once the study is posted; what waits for a sweep
+    is done without it."""
+    own = service_of(service)
+    monkeypatch.setattr("api.studies.cost.SPEED_STEPS", 2)
+    monkeypatch.setattr("api.studies.running.study_service", lambda *_: nullcontext(own))
 
-    first = training_in(service_of(service), [])
-    first.say = die
-    first.submit()
-    before = read_report(study(), service.settings)
-    assert before["is_partial"]
-    with pytest.raises(KilledError):
-        first.follow(poll_seconds=0.01)  # trained, and killed before a reference was registered or a seed asked for
-    with read_scope(service.sessions) as session:
-        trained = {run.id: run.finished_at for run in session.query(Run) if run.state.is_final}
-    assert len(trained) == 3 * 2 * 2 + 3 * 3
+    def run(say: Callable[[str], None], out: Path | None = None, *, agrees: bool = True) -> None:
+        paths: dict[str, Any] = {"corpora": None, "folder": tmp_path, "out": out, "url": "http://there", "key": None}
+        run_study(study(), **paths, agrees=lambda: agrees, say=say, poll_seconds=0.01)
 
     said: list[str] = []
-    again = training_in(service_of(service), said)
-    left = estimate(again.service, study(), again.registered)
-    assert [(part.runs, part.runs_left) for part in left] == [(12, 0), (12, 3)]
-    again.submit()
-    again.follow(poll_seconds=0.01)
-    assert "3 of 3 evaluations of more seeds" in said[-1]
+    run(said.append, agrees=False)
+    assert sum("measuring the speed" in line for line in said) == 2
+    assert any("proxies" in line and "12 runs, 12 to train" in line and "tokens/s" in line for line in said)
+    assert any("references" in line and "15 runs, 15 to train" in line for line in said)
+    assert service.get("/v1/studies").json()["items"] == []
+
+    def die(line: str) -> None:
+        if "ended: 0 of 6 proxy evaluations" in line:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(die)
+    first = service.get("/v1/studies/little").json()
+    assert (first["state"], first["progress"]["runs"]["queued"]) == ("running", 21)
+    assert Bell.RUNS in service.rung
+    assert service.get("/v1/studies/little/report").json()["is_partial"]
+
+    service.work()
+
+    ended = service.get("/v1/studies/little").json()
+    assert (ended["id"], ended["state"], ended["error"]) == (first["id"], "finished", None)
+    assert ended["progress"]["more_seeds"] == {"evaluations": 3, "ended": 3, "failed": 0}
     with read_scope(service.sessions) as session:
-        runs = {run.id: run.finished_at for run in session.query(Run)}
         seeds = {(row.recipe_name, row.learning_rate): set[int | None]() for row in session.query(Reference)}
         for row in session.query(Reference):
             seeds[row.recipe_name, row.learning_rate].add(row.seed)
-    assert {run: runs[run] for run in trained} == trained
     assert max(len(found) for (name, _), found in seeds.items() if name == "even") == 2
 
-    report = read_report(study(), service.settings)
+    said.clear()
+    run(said.append, tmp_path / "out")
+    assert any("12 runs, 0 to train" in line for line in said)
+    assert "  ended: 6 of 6 proxy evaluations, 3 of 3 sweeps, 3 of 3 evaluations of more seeds" in said
+    assert "All has ended." in said
+    assert (service.get("/v1/studies/little").json(), service.work()) == (ended, 0)
+    shown = service.get(f"/v1/studies/{first['id']}/report").json()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report == {**shown, "machine": {"trained_by": "http://there"}}
+    here = read_report(study(), service.settings)
+    assert shown == json.loads(json.dumps({name: part for name, part in here.items() if name != "machine"}))
     assert (report["is_partial"], report["progress"]["recipes_with_references"]) == (False, 3)
     assert [row["rate"] for row in report["suites"][0]["table"]["rows"]] == [1e-3, 1e-2]
     assert report["suites"][0]["search"]["conclusion"] == "a rate search needs 3 rates and 2 seeds"
-    paths = write_report(report, tmp_path / "out")
     told = (tmp_path / "out" / "README.md").read_text()
     assert "All has ended" in told
     assert all(name in told for name in ("even", "only-web", "only-code"))
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["study"] == "little"
-    assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_a_report_needs_no_row_where_ordinary_requests_trained(service: Service) -> None:
+    """What was trained before there were rows of studies is read by its names."""
+    posted_in(service)
+    by_row = read_report(study(), service.settings)
+    with session_scope(service.sessions) as session:
+        session.delete(session.query(Study).one())
+    assert read_report(study(), service.settings) == by_row
 
 
 def test_a_study_is_submitted_once_however_often_it_is_started(service: Service) -> None:
-    once, twice = (training_in(service_of(service, is_working=False), []) for _ in range(2))
-    once.submit()
+    body = body_in(service)
+    answers = [service.post("/v1/studies", body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 200]
+    assert answers[0].headers["location"] == f"/v1/studies/{answers[0].json()['id']}"
+    assert answers[0].json() == answers[1].json()
+    listed = service.get("/v1/studies", params={"limit": 1}).json()
+    assert ([row["name"] for row in listed["items"]], listed["next_cursor"]) == (["little"], None)
     with read_scope(service.sessions) as session:
-        runs = session.query(Run).count()
-    twice.submit()
-    assert (once.proxies, once.sweeps) == (twice.proxies, twice.sweeps)
+        assert session.query(Run).count() == 3 * 2 * 2 + 3 * 3
+
+
+def test_a_study_that_is_cancelled_says_so_and_goes_on_when_it_is_sent_again(service: Service) -> None:
+    first = posted_in(service)
+    cancelled = service.delete("/v1/studies/little")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert service.work() == 0
+    with pytest.raises(ProblemError, match=r"study little cancelled.*run it again to go on"):
+        follow(service_of(service), first, lambda _: None, poll_seconds=0.001)
+    with pytest.raises(ProblemError, match="404"):
+        service_of(service).client.delete("/v1/studies/litle")
+    again = posted_in(service)
+    assert (again["id"], again["state"], again["progress"]["runs"]["queued"]) == (first["id"], "running", 21)
+
+
+def test_what_is_wrong_is_named_and_nothing_is_queued(service: Service) -> None:
+    body = body_in(service)
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"name": 3}, "/name"),
+        ({"suites": "held-out"}, "/suites"),
+        ({"suites": ["held-uot"]}, "/suites/0"),
+        ({"recipes": ["even", "only-web", "only-code"]}, "/recipes/0"),
+        ({"recipes": body["recipes"][:2]}, "/recipes"),
+        ({"proxies": {**body["proxies"], "rates": [float("nan"), 1e-3]}}, "/proxies/rates/0"),
+        ({"proxies": {**body["proxies"], "protocol": []}}, "/proxies/protocol"),
+        ({"references": {**body["references"], "rates": [1e-3]}}, "/references/rates"),
+        ({"corpora": []}, "/corpora"),
+    )
+    for change, pointer in wrong:
+        content = json.dumps({**body, **change}).encode()
+        for path in ("/v1/studies", "/v1/studies:estimate"):
+            answer = service.post(path, content=content, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 422, (change, answer.text)
+            assert pointer in pointers_of(answer), answer.text
+    for answer in (service.get("/v1/studies/stu_x"), service.get("/v1/studies/stu_x/report")):
+        assert answer.status_code == 404
+        assert "stu_x" in problem_of(answer)["detail"]
     with read_scope(service.sessions) as session:
-        assert session.query(Run).count() == runs == 3 * 2 * 2 + 3 * 3
+        assert (session.query(Study).count(), session.query(Run).count()) == (0, 0)
 
 
 def test_a_study_that_was_never_run_has_no_report(tmp_path: Path) -> None:
@@ -132,39 +209,16 @@ def test_a_best_rate_at_the_edge_of_the_grid_is_told_with_what_to_do() -> None:
     assert edge_words({"recipes": rows[1:]}) == ""
 
 
-def sweep(*outcomes: tuple[float, float | None]) -> Resource:
-    """(rate, score), None for one that was given up."""
-    runs = [
-        {
-            "learning_rate": rate,
-            "seed": 0,
-            "state": "stopped" if score is None else "finished",
-            "scores": [] if score is None else [{"score": score}],
-        }
-        for rate, score in outcomes
-    ]
-    return {"runs": runs}
-
-
-@pytest.mark.parametrize(
-    ("sweeps", "rates"),
-    [
-        ([sweep((1, None), (2, 3.0), (4, 3.1))], [1, 2]),  # with one that is given up soon
-        ([sweep((1, 3.5), (2, 3.0), (4, 3.1))], [2, 4]),  # with the second best
-        ([sweep((1, 3.5), (2, 3.0)), sweep((1, 3.5), (2, 3.6))], [1, 2]),  # the best on each suite
-        ([sweep((1, None), (2, None))], []),
-    ],
-)
-def test_more_seeds_are_of_the_best_rate_and_one_beside_it(sweeps: list[Resource], rates: list[float]) -> None:
-    assert rates_of_more_seeds(sweeps) == rates
-
-
 def test_the_cost_says_runs_tokens_and_hours() -> None:
-    part = Part(name="proxies", parameters=10, runs=8, runs_left=6, tokens_a_run=6_000_000, tokens_per_second=1000)
-    assert part.hours(2) == pytest.approx(5)
-    assert "about 5.0 hours with 2 at once" in describe([part], 2)[-1]
-    unknown = Part(name="references", parameters=10, runs=8, runs_left=6, tokens_a_run=1, tokens_per_second=None)
-    assert "time unknown" in describe([unknown], 2)[0]
+    part = {"parameters": 10, "runs": 8, "runs_to_train": 6, "tokens": 36_000_000, "tokens_per_second": 1000.0}
+    known = {**part, "device_seconds": 36_000.0}
+    lines = describe({"proxies": known, "references": known, "device_seconds": 72_000.0}, 2)
+    assert "8 runs, 6 to train, 36.0M tokens; 1,000 tokens/s a lane, 5.0 hours" in lines[0]
+    assert "about 10.0 hours with 2 at once" in lines[-1]
+    unknown = {**part, "tokens_per_second": None, "device_seconds": None}
+    lines = describe({"proxies": known, "references": unknown, "device_seconds": None}, 2)
+    assert "time unknown" in lines[1]
+    assert len(lines) == 2
 
 
 def test_a_service_that_is_away_is_waited_for_and_a_refusal_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,341 @@
+"""Studies as rows: sweeps, references, more seeds, ends. Runs are ended by hand, with scores made up here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.suites import Suite as SuiteSpec
+from tests.worker.cases.conftest import Bureau, recipe
+from tests.worker.cases.trials import (
+    BEST,
+    GRID,
+    LADDER,
+    LARGE,
+    RECIPES,
+    REFERENCES,
+    SMALL,
+    SPEED,
+    add_recipes,
+    ask,
+    count,
+    end,
+    end_kind,
+    forget,
+    measured,
+    named,
+    play,
+    references,
+    request,
+    runs_of,
+    suites_of,
+)
+from worker import evaluations, replications, studies
+from worker.cohorts.work import conclude
+from worker.evaluations import Request
+from worker.protocols import register_protocol
+from worker.queue import Bell
+from worker.recipes import parse_recipe, store_recipe
+from worker.reconciler import reconcile
+from worker.references import ReferenceFields, register_reference
+from worker.replications import ReplicationRequest
+from worker.store.models import Evaluation, Reference, Run, Study
+from worker.store.sessions import session_scope
+from worker.store.states import State
+from worker.studies.reports import report_of_row
+from worker.suites import store_suite
+
+
+def test_a_study_goes_from_sweeps_to_more_seeds_at_the_best_rate_to_its_end(session: Session, bureau: Bureau) -> None:
+    row, is_new = ask(session, bureau)
+    assert (is_new, row.state, count(session, Run)) == (True, State.RUNNING, 3 * 2 * 2 + 3 * 3)
+    end_kind(session, bureau, row, "sweeps")
+    assert studies.advance_study(session, bureau.settings, row.id)
+    found = references(session, row)
+    assert set(found) == {(name, rate, 0) for name in RECIPES for rate in GRID}
+    assert all((value is None) == (rate == GRID[-1]) for (_, rate, _), value in found.items())
+    again = runs_of(session, row, "more_seeds")
+    assert {(run.learning_rate, run.seed) for run in again} == {(BEST, 1), (GRID[-1], 1)}  # with one soon given up
+    assert not studies.advance_study(session, bureau.settings, row.id)
+    end_kind(session, bureau, row, "more_seeds")
+    assert studies.advance_study(session, bureau.settings, row.id)
+    assert {(name, seed) for name, rate, seed in references(session, row) if rate == BEST} == {
+        (name, seed) for name in RECIPES for seed in (0, 1)
+    }
+    assert row.state == State.RUNNING
+    end_kind(session, bureau, row, "proxies")
+    assert studies.advance_study(session, bureau.settings, row.id)
+    assert (row.state, row.error) == (State.FINISHED, None)
+
+
+def add_protocol(session: Session, name: str, content: dict[str, Any], rate: float) -> str:
+    body = {**content, "name": name, "tokenizer": "bpe", "standard_rate": rate, "reduction": 1.0}
+    return register_protocol(session, body)[0].id
+
+
+def test_its_evaluations_and_runs_are_those_that_ordinary_requests_make(session: Session, bureau: Bureau) -> None:
+    """What `foretaste study` trained before there were rows is found again, the rate as it is written and all."""
+    add_recipes(session)
+
+    ladder = [add_protocol(session, f"trial-proxy-at-{rate:g}", SMALL, rate) for rate in LADDER]
+    large = add_protocol(session, "trial-reference", LARGE, max(GRID))
+
+    def asked(name: str, protocol: str, **options: Any) -> Evaluation:
+        wanted = Request(recipe=name, protocol=protocol, suite="suite", **options)
+        return evaluations.submit_evaluation(session, bureau.settings, wanted)[0]
+
+    known = {asked(name, one, seeds=2).id for name in RECIPES for one in ladder}
+    sweeps = [asked(name, large, kind="reference", learning_rates=GRID) for name in RECIPES]
+    end(session, bureau, [run for one in sweeps for run in one.runs], [sweeps[0].suite_id])
+    again = {asked(name, large, kind="reference", seeds=2, learning_rates=(BEST, GRID[-1])).id for name in RECIPES}
+    rows = {model: count(session, model) for model in (Evaluation, Run)}
+    row, is_new = ask(session, bureau)
+    assert is_new
+    assert {point["evaluation"] for point in row.points} == known | {one.id for one in sweeps} | again
+    assert not any(point["is_own"] for point in row.points)
+    assert {model: count(session, model) for model in rows} == rows
+    assert count(session, Reference) == 9  # of the sweeps, which had ended already
+
+
+def test_groups_of_recipes_are_submitted_together_so_that_a_part_is_a_smaller_study(
+    session: Session, bureau: Bureau
+) -> None:
+    for index in range(2):
+        store_recipe(session, parse_recipe(recipe(f"more-{index}", web=9, code=1 + index)))
+    extra = [{"recipe": f"more-{index}", "axis": "mixture"} for index in range(2)]
+    row, _ = ask(session, bureau, recipes=[*({"recipe": name} for name in RECIPES), *extra])
+    assert [point["kind"] for point in row.points] == ["sweeps"] * 4 + ["proxies"] * 8 + ["sweeps"] + ["proxies"] * 2
+
+
+def test_the_best_rate_of_each_suite_gets_more_seeds(session: Session, bureau: Bureau) -> None:
+    """Runs are shared by the suites; where these disagree about the best rate, no third one is needed."""
+    part = {"name": "held", "corpus": "held"}
+    store_suite(session, SuiteSpec.model_validate({"name": "trial-other", "sets": [part]}))
+    row, _ = ask(session, bureau, suites=["suite", "trial-other"])
+    assert [suite["reference_set"] for suite in row.spec["suites"]] == ["trial-suite", "trial-other"]
+    first, second = suites_of(row)
+    runs = runs_of(session, row, "sweeps")
+    assert len(runs) == 9
+    end(session, bureau, runs, [first], lambda run: {1e-3: 3.2, 1e-2: 3.0, 1e-1: 3.1}[run.learning_rate])
+    assert not studies.advance_study(session, bureau.settings, row.id)  # the other suite is not scored yet
+    end(session, bureau, runs, [second], lambda run: {1e-3: 3.0, 1e-2: 3.1, 1e-1: 3.2}[run.learning_rate])
+    assert studies.advance_study(session, bureau.settings, row.id)
+    assert {run.learning_rate for run in runs_of(session, row, "more_seeds")} == {1e-3, 1e-2}
+
+
+def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session, bureau: Bureau) -> None:
+    easy = {"recipe": "even", "axis": "other", "kind": "easy"}
+    row, _ = ask(session, bureau, recipes=[easy, *map(named, RECIPES[::2])])
+    before = report_of_row(session, row)
+    assert (before["is_partial"], before["progress"]["recipes_with_references"]) == (True, 0)
+    assert before["suites"][0]["table"]["standard"] is None
+    play(session, bureau, row)
+    report = report_of_row(session, row)
+    assert (report["is_partial"], report["study"]) == (False, "trial")
+    assert report["recipes"][0] == {"name": "even", "description": "", "axis": "other", "kind": "easy"}
+    assert report["shapes"]["references"]["rates"] == list(GRID)
+    assert report["progress"]["labels"] == {"tuned": 3}
+    assert report["progress"]["recipes_with_all_seeds"] == 3
+    suite = report["suites"][0]
+    assert [one["recipe"] for one in suite["recipes"]] == list(RECIPES)
+    assert {one["best_rate"] for one in suite["recipes"]} == {BEST}
+    assert (suite["table"]["standard"], [one["figures"]["n"] for one in suite["table"]["rows"]]) == (BEST, [3, 3])
+    assert [one["figures"]["spearman"] for one in suite["table"]["rows"]] == [1.0, 1.0]
+    assert suite["search"]["conclusion"] == "a rate search needs 3 rates and 2 seeds"
+
+
+def test_progress_counts_each_kind_and_says_what_waits(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row, "sweeps", recipe="even"), suites_of(row))
+    first = runs_of(session, row, "proxies", recipe="even")
+    end(session, bureau, first[:2], suites_of(row), lambda _: None)
+    end(session, bureau, first[2:3], suites_of(row))
+    studies.advance_study(session, bureau.settings, row.id)
+    now = studies.progress_of(session, row)
+    assert now["sweeps"] == {"evaluations": 3, "ended": 1, "failed": 0}
+    assert now["proxies"] == {"evaluations": 6, "ended": 1, "failed": 1}
+    assert now["more_seeds"] == {"evaluations": 1, "ended": 0, "failed": 0}
+    assert now["recipes_waiting_for_more_seeds"] == 2
+    assert now["runs"] == {"ended": 6, "running": 0, "queued": 9 + 6 + 2}
+    assert now["device_seconds_left"] is None
+    row.estimate = studies.estimate_study(session, request())
+    left = studies.progress_of(session, row)["device_seconds_left"]
+    assert left == pytest.approx((9 + 6 + 2 + 2 * 2) * 256 / SPEED)
+
+
+def test_one_seed_and_references_of_some_recipes_ask_for_nothing_more(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau, references={**REFERENCES, "seeds": 1, "recipes": ["even"]})
+    assert {run.recipe.name for run in runs_of(session, row, "sweeps")} == {"even"}
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+    assert studies.progress_of(session, row)["more_seeds"]["evaluations"] == 0
+    assert len(references(session, row)) == 3
+
+
+def test_a_run_that_diverged_is_a_finding_and_the_study_ends(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    play(session, bureau, row, lambda run: None if run.learning_rate == LADDER[0] else measured(run))
+    assert row.state == State.FINISHED
+    assert studies.progress_of(session, row)["proxies"] == {"evaluations": 6, "ended": 6, "failed": 3}
+    assert not report_of_row(session, row)["is_partial"]
+    ended = row.finished_at
+    again, is_new = ask(session, bureau)
+    assert (again.id, is_new, again.state, again.finished_at) == (row.id, False, State.FINISHED, ended)
+
+
+def test_a_study_in_which_everything_failed_has_failed(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    play(session, bureau, row, lambda _: None)
+    assert row.state == State.FAILED
+    assert row.error == "every evaluation failed; mostly-web: the loss was nan at step 3"
+
+
+def test_a_sweep_that_broke_is_taken_up_again_when_the_study_is_sent_again(session: Session, bureau: Bureau) -> None:
+    """Before, only the lowest rate had a score, and its second seed was asked for with the one given up."""
+    row, _ = ask(session, bureau)
+    sweep = runs_of(session, row, "sweeps", recipe="even")
+    for run in sweep:
+        run.state, run.error = State.FAILED, "no disk space"
+    evaluations.conclude_runs(session, bureau.settings, [run.id for run in sweep])
+    play(session, bureau, row)
+    assert (row.state, studies.progress_of(session, row)["sweeps"]["failed"]) == (State.FINISHED, 1)
+    assert {name for name, _, _ in references(session, row)} == {"mostly-web", "mostly-code"}
+    again, _ = ask(session, bureau)
+    assert (again.id, again.state) == (row.id, State.RUNNING)
+    assert runs_of(session, row, "sweeps") == sweep
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+    assert {rate for name, rate, seed in references(session, row) if (name, seed) == ("even", 1)} == {BEST, GRID[-1]}
+
+
+def test_cancelling_ends_what_was_queued_for_it_alone_and_sent_again_it_goes_on(
+    session: Session, bureau: Bureau
+) -> None:
+    row, _ = ask(session, bureau)
+    other, _ = ask(session, bureau, name="trial-b", recipes=[named(name) for name in RECIPES])
+    protocol = row.protocols["ladder"][0]["protocol"]
+    race, _ = replications.submit_replication(
+        session,
+        bureau.settings,
+        ReplicationRequest(resolve="best", protocol=protocol, suite="suite", recipes=RECIPES[:2], max_runs=99),
+    )
+    studies.cancel_study(session, row.id)
+    assert row.state == State.CANCELLED
+    states = {one.id: one.state for one in session.scalars(select(Evaluation))}
+    mine = {point["evaluation"]: states[point["evaluation"]] for point in row.points}
+    spared = {point["evaluation"] for point in race.points}
+    assert {key for key, state in mine.items() if state != State.CANCELLED} == spared
+    assert len(runs_of(session, other, "proxies")) == 12  # runs are shared: the other study's are all there
+    studies.cancel_study(session, other.id)
+    waiting = session.scalars(select(Run).where(Run.state == State.QUEUED)).all()
+    assert {(run.recipe.name, run.learning_rate) for run in waiting} == {(name, LADDER[0]) for name in RECIPES[:2]}
+    assert studies.cancel_study(session, row.id).state == State.CANCELLED
+    again, is_new = ask(session, bureau)
+    assert (again.id, is_new, again.state) == (row.id, False, State.RUNNING)
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+
+
+def test_what_a_study_waits_for_is_spared_by_whoever_cancels_another_thing(session: Session, bureau: Bureau) -> None:
+    add_recipes(session)
+    protocol = add_protocol(session, f"trial-proxy-at-{LADDER[0]:g}", SMALL, LADDER[0])
+    asked = ReplicationRequest(resolve="best", protocol=protocol, suite="suite", recipes=RECIPES[:2], max_runs=99)
+    race, _ = replications.submit_replication(session, bureau.settings, asked)
+    assert all(point["is_own"] for point in race.points)
+    row, _ = ask(session, bureau)
+    replications.cancel_replication(session, race.id)
+    assert race.state == State.CANCELLED
+    assert len(runs_of(session, row, "proxies")) == 12
+    studies.cancel_study(session, row.id)  # the last that waited for what the race had queued
+    assert session.scalars(select(Run).where(Run.state == State.QUEUED)).all() == []
+
+
+def test_an_evaluation_that_somebody_cancels_fails_the_study_and_sent_again_it_goes_on(
+    session: Session, bureau: Bureau
+) -> None:
+    row, _ = ask(session, bureau)
+    sweep = next(point for point in row.points if point["kind"] == "sweeps")
+    evaluations.cancel_evaluation(session, sweep["evaluation"])
+    play(session, bureau, row)
+    assert row.state == State.FAILED
+    assert row.error is not None
+    assert "of mostly-web was cancelled; send the study again to go on" in row.error
+    assert ask(session, bureau)[0].state == State.RUNNING
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+    assert len(references(session, row)) == 3 * (3 + 2)
+
+
+def test_a_reference_that_contradicts_one_that_is_stored_fails_the_study_and_nothing_is_overwritten(
+    session: Session, bureau: Bureau
+) -> None:
+    row, _ = ask(session, bureau)
+    said = ReferenceFields(
+        reference_set="trial-suite",
+        recipe="even",
+        metric="bits_per_byte",
+        direction="lower",
+        unit="bits/byte",
+        value=1.0,
+        learning_rate=BEST,
+        seed=0,
+        hyperparameters={"steps": 8, "schedule": "constant"},
+        parameters=1000,
+        tokens=256,
+    )
+    register_reference(session, said)
+    play(session, bureau, row)
+    assert row.state == State.FAILED
+    assert row.error is not None
+    assert "no result is overwritten" in row.error
+    assert len(references(session, row)) == 1
+    assert runs_of(session, row, "more_seeds") == []
+
+
+@pytest.fixture
+def stored(bureau: Bureau) -> Iterator[Study]:
+    """A committed study, all sweeps of which have ended, and nobody came to look."""
+    with session_scope(bureau.sessions) as session:
+        row, _ = ask(session, bureau)
+        end_kind(session, bureau, row, "sweeps")
+    yield row
+    forget(bureau)
+
+
+def require_one_turn(bureau: Bureau, row: Study) -> None:
+    with bureau.sessions() as session:
+        found = session.get_one(Study, row.id)
+        assert (found.state, len(references(session, found))) == (State.RUNNING, 9)
+        assert len(runs_of(session, found, "more_seeds")) == 6
+        assert len([point for point in found.points if point["kind"] == "more_seeds"]) == 3
+
+
+def test_the_worker_that_ends_a_sweep_registers_it_and_asks_for_more_seeds(bureau: Bureau, stored: Study) -> None:
+    for _ in range(2):  # two workers that end a run at once
+        conclude(bureau.sessions, bureau.settings, [])
+        require_one_turn(bureau, stored)
+
+
+def test_the_reconciler_goes_on_where_a_killed_worker_stopped(
+    bureau: Bureau, stored: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reconciler.ring", lambda *_, **__: True)
+    found = reconcile(bureau.sessions, bureau.settings)
+    assert found.advanced == (stored.id,)
+    assert Bell.RUNS in found.rang
+    require_one_turn(bureau, stored)
+    assert reconcile(bureau.sessions, bureau.settings).advanced == ()
+
+
+def test_a_transaction_that_is_lost_leaves_the_turn_to_the_next(bureau: Bureau, stored: Study) -> None:
+    """Killed between the references and the commit: neither they nor the further seeds are there."""
+    with bureau.sessions() as session:
+        assert studies.advance_study(session, bureau.settings, stored.id)
+        session.rollback()
+    with bureau.sessions() as session:
+        assert count(session, Reference) == 0
+        assert runs_of(session, session.get_one(Study, stored.id), "more_seeds") == []
+    assert studies.advance_studies(bureau.sessions, bureau.settings) == (stored.id,)
+    require_one_turn(bureau, stored)

@@ -1,0 +1,205 @@
+"""What waits for others: references are registered when their sweep has ended, and more seeds asked for at its best
+rate; a study in which nothing is left has ended.
+
+Whoever finds that something is due does it: the worker that ended the last run, a post that sends the study again, or
+the reconciler. Each turn is one transaction under the row's lock.
+"""
+
+import logging
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from proxy.errors import ConflictError, ForetasteError
+from worker.evaluations import Request, conclude_evaluations
+from worker.references import ReferenceFields, register_reference
+from worker.settings import Settings
+from worker.store.models import Evaluation, Run, RunScore, Study, utc_now
+from worker.store.sessions import Sessions, read_scope, session_scope
+from worker.store.states import State
+from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of, submit_point
+from worker.studies.seeds import Tried, rates_of_more_seeds
+
+METRIC, DIRECTION, UNIT = "bits_per_byte", "lower", "bits/byte"
+SOURCE = "trained by this service"
+
+logger = logging.getLogger(__name__)
+
+
+def advance_studies(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
+    """Does what is due, each study in a transaction of its own; the ids of those that moved.
+
+    What fails for a mistake of ours is logged, and tried again by the next who looks.
+    """
+    running = select(Study).where(Study.state == State.RUNNING).order_by(Study.created_at)
+    with read_scope(sessions) as session:
+        due = [row.id for row in session.scalars(running) if _is_due(session, row)]
+    moved = []
+    for study_id in due:
+        try:
+            with session_scope(sessions) as session:
+                if advance_study(session, settings, study_id):
+                    moved.append(study_id)
+        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
+            logger.exception("study %s could not go on yet", study_id)
+    return tuple(moved)
+
+
+def advance_study(session: Session, settings: Settings, study_id: str) -> bool:
+    """Goes on as far as what is there allows; True if anything changed. A study that cannot go on has failed, with the
+    reason; sent again, it goes on."""
+    row = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
+    has_moved = False
+    while not row.state.is_final and _is_due(session, row):
+        has_moved = True
+        try:
+            with session.begin_nested():
+                _step(session, settings, row)
+        except ForetasteError as error:
+            row.state, row.error, row.finished_at = State.FAILED, str(error), utc_now()
+        session.flush()
+    return has_moved
+
+
+def _is_due(session: Session, row: Study) -> bool:
+    states = states_of(session, row)
+    return bool(_due(row, states)) or all(state.is_final for state in states.values())
+
+
+def _due(row: Study, states: dict[str, State]) -> list[Point]:
+    """Sweeps and more seeds that have ended and are not taken up. A recipe's sweeps, which are the same runs on all
+    suites, are taken up together: its more seeds are of the best rate on each."""
+    sweeps = of_kind(row.points, SWEEPS)
+    recipes = dict.fromkeys(point["recipe"] for point in sweeps if not point["is_taken_up"])
+    swept = {
+        recipe for recipe in recipes if has_ended([point for point in sweeps if point["recipe"] == recipe], states)
+    }
+    again = [point for point in of_kind(row.points, MORE_SEEDS) if not point["is_taken_up"]]
+    due = [point for point in sweeps if point["recipe"] in swept]
+    return due + [point for point in again if has_ended([point], states)]
+
+
+def _step(session: Session, settings: Settings, row: Study) -> None:
+    states = states_of(session, row)
+    due = _due(row, states)
+    if not due:
+        _end(session, row, states)
+        return
+    # Runs are locked before suites, as by every submission; references are compared last, which locks all suites.
+    asked = _ask_for_more_seeds(session, settings, row, due)
+    taken = {point["evaluation"] for point in due}
+    kept = [point | {"is_taken_up": True} if point["evaluation"] in taken else point for point in row.points]
+    again = {(point["recipe"], point["suite"]) for point in asked}
+    row.points = [
+        point for point in kept if point["kind"] != MORE_SEEDS or (point["recipe"], point["suite"]) not in again
+    ] + asked
+    _register(session, settings, row, due)
+
+
+def _ask_for_more_seeds(session: Session, settings: Settings, row: Study, due: list[Point]) -> list[Point]:
+    """One evaluation a suite; [] where one seed is enough."""
+    seeds = row.spec["references"]["seeds"]
+    asked: list[Point] = []
+    if seeds > 1:
+        own = {point["evaluation"] for point in row.points if point["is_own"]}
+        swept = of_kind(due, SWEEPS)
+        for recipe in dict.fromkeys(point["recipe"] for point in swept):
+            points = [point for point in swept if point["recipe"] == recipe]
+            for point in _more_seeds(session, settings, points, seeds):
+                asked.append(point | {"is_own": point["is_own"] or point["evaluation"] in own})
+        conclude_evaluations(session, settings, [point["evaluation"] for point in asked])
+    return asked
+
+
+def _more_seeds(session: Session, settings: Settings, sweeps: list[Point], seeds: int) -> list[Point]:
+    """Of one recipe: the sweeps on all suites."""
+    rates = rates_of_more_seeds(_tried(session, point) for point in sweeps)
+    requests = [
+        Request(
+            recipe=point["recipe"],
+            protocol=point["protocol"],
+            suite=point["suite"],
+            kind="reference",
+            seeds=seeds,
+            learning_rates=tuple(rates),
+        )
+        for point in sweeps
+        if rates
+    ]
+    return [submit_point(session, settings, MORE_SEEDS, request, checks_data=False) for request in requests]
+
+
+def _tried(session: Session, sweep: Point) -> list[Tried]:
+    evaluation = session.get_one(Evaluation, sweep["evaluation"])
+    scores = _scores(session, evaluation)
+    return [
+        Tried(rate=run.learning_rate, score=scores.get(run.id), was_given_up=run.state == State.STOPPED)
+        for run in evaluation.runs
+        if run.seed == 0
+    ]
+
+
+def _scores(session: Session, evaluation: Evaluation) -> dict[str, float]:
+    query = select(RunScore.run_id, RunScore.score).where(
+        RunScore.suite_id == evaluation.suite_id, RunScore.run_id.in_([run.id for run in evaluation.runs])
+    )
+    return {one.run_id: one.score for one in session.execute(query)}
+
+
+def _register(session: Session, settings: Settings, row: Study, due: list[Point]) -> None:
+    """Every setting that was tried is a reference; what each recipe earned is computed from all of them."""
+    from worker.agreement import references_changed
+
+    sets = {suite["id"]: suite["reference_set"] for suite in row.spec["suites"]}
+    axes = {recipe["id"]: recipe["axis"] for recipe in row.spec["recipes"]}
+    changed: set[str] = set()
+    for point in due:
+        evaluation = session.get_one(Evaluation, point["evaluation"])
+        scores = _scores(session, evaluation)
+        for run in evaluation.runs:
+            if run.result and run.state in (State.FINISHED, State.STOPPED):
+                fields = _reference(evaluation, run, scores.get(run.id), sets[point["suite"]], axes[point["recipe"]])
+                if register_reference(session, fields)[1]:
+                    changed.add(sets[point["suite"]])
+    session.flush()
+    if changed:
+        references_changed(session, settings, sorted(changed))
+
+
+def _reference(evaluation: Evaluation, run: Run, score: float | None, reference_set: str, axis: str) -> ReferenceFields:
+    spec: dict[str, Any] = evaluation.protocol.spec
+    result: dict[str, Any] = run.result or {}
+    return ReferenceFields(
+        reference_set=reference_set,
+        recipe=evaluation.recipe_id,
+        axis=axis,
+        metric=METRIC,
+        direction=DIRECTION,
+        unit=UNIT,
+        value=score,
+        stopped_early=run.state == State.STOPPED,
+        learning_rate=run.learning_rate,
+        seed=run.seed,
+        hyperparameters={"steps": spec["steps"], "schedule": spec["schedule"]["kind"]},
+        parameters=result["parameters"],
+        tokens=result["tokens"],
+        source=SOURCE,
+        evaluation=evaluation.id,
+    )
+
+
+def _end(session: Session, row: Study, states: dict[str, State]) -> None:
+    """Runs that failed are part of what was found; a study in which everything failed, or of which somebody cancelled a
+    part, has not come to its end."""
+    ids = [point["evaluation"] for point in row.points]
+    for evaluation_id in ids:
+        if states[evaluation_id] == State.CANCELLED:
+            name = session.get_one(Evaluation, evaluation_id).recipe.name
+            raise ConflictError(f"evaluation {evaluation_id} of {name} was cancelled; send the study again to go on")
+    if State.FINISHED not in states.values():
+        first = session.get_one(Evaluation, ids[0])
+        reason = next((run.error for run in first.runs if run.error), "no reason given")
+        raise ConflictError(f"every evaluation failed; {first.recipe.name}: {reason}")
+    row.state, row.error, row.finished_at = State.FINISHED, None, utc_now()
