@@ -250,7 +250,7 @@ class Trainer:
     def _accumulate(self, inputs_EBT: Tensor, targets_EBT: Tensor) -> Tensor:
         """Sums what these rows are of the batch's gradient, part after part; of each member's mean loss, [E]."""
         if self._mode:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # of torch
         batch, given = self.protocol.batch_sequences, inputs_EBT.shape[1]
         rows = min(-(-given // self.micro_batches), self.protocol.micro_batch_sequences or given)
         losses = list[Tensor]()

@@ -1,11 +1,9 @@
 """The end of a search: the rule is applied, the evidence kept, and the protocol's next version made."""
 
-import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ForetasteError
@@ -19,33 +17,21 @@ from worker.rate_searches.evidence import gather, names_of
 from worker.rate_searches.rescoring import ask_for_rescoring, is_rescoring
 from worker.settings import Settings
 from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Suite, utc_now
-from worker.store.sessions import Sessions, read_scope, session_scope
-from worker.store.states import FINAL_STATES, State
+from worker.store.sessions import Sessions
+from worker.store.states import State
+from worker.turns import let_go_on
 
 if TYPE_CHECKING:
     from proxy.ranking.rate_search import Finding
 
 RATE_DIGITS = 6  # of the optimum that is stored: its last digits are noise
 
-logger = logging.getLogger(__name__)
-
 
 def conclude_searches(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
-    """Concludes every open search whose evaluations have all ended, each in a transaction of its own; their ids.
-
-    What cannot be concluded for a mistake of ours is logged, and tried again by the next who looks.
-    """
-    with read_scope(sessions) as session:
-        due = [row.id for row in session.scalars(_open()) if _has_ended(session, row)]
-    concluded = []
-    for search_id in due:
-        try:
-            with session_scope(sessions) as session:
-                if conclude_search(session, settings, search_id):
-                    concluded.append(search_id)
-        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
-            logger.exception("rate search %s could not be concluded yet", search_id)
-    return tuple(concluded)
+    """Concludes every open search whose evaluations have all ended; their ids."""
+    return let_go_on(
+        sessions, RateSearch, _has_ended, lambda session, search_id: conclude_search(session, settings, search_id)
+    )
 
 
 def conclude_search(session: Session, settings: Settings, search_id: str) -> bool:
@@ -66,10 +52,6 @@ def conclude_search(session: Session, settings: Settings, search_id: str) -> boo
     row.finished_at = utc_now()
     session.flush()
     return True
-
-
-def _open() -> Any:
-    return select(RateSearch).where(RateSearch.state.not_in(FINAL_STATES)).order_by(RateSearch.created_at)
 
 
 def _has_ended(session: Session, row: RateSearch) -> bool:

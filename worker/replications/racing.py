@@ -1,11 +1,9 @@
 """The race itself: when a round has ended a look is taken, and the next round submitted or the end written down."""
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError
@@ -16,8 +14,9 @@ from worker.replications.requests import Budget
 from worker.replications.rounds import Gathered, gather, newest_points, round_has_ended, submit_round
 from worker.settings import Settings
 from worker.store.models import Recipe, Replication, utc_now
-from worker.store.sessions import Sessions, read_scope, session_scope
+from worker.store.sessions import Sessions
 from worker.store.states import State
+from worker.turns import let_go_on
 
 if TYPE_CHECKING:
     from proxy.ranking.replication import Race, RaceStatus
@@ -25,26 +24,12 @@ if TYPE_CHECKING:
 UNLIMITED = 10**9  # the budget counts runs that are not there yet, which only this room knows
 FAILURES, BUDGET_SPENT = "failures", "budget_spent"
 
-logger = logging.getLogger(__name__)
-
 
 def advance_replications(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
-    """Takes every look that is due, each race in a transaction of its own; the ids of those that moved.
-
-    What cannot be decided for a mistake of ours is logged, and tried again by the next who looks.
-    """
-    running = select(Replication).where(Replication.state == State.RUNNING).order_by(Replication.created_at)
-    with read_scope(sessions) as session:
-        due = [row.id for row in session.scalars(running) if round_has_ended(session, row)]
-    moved = []
-    for replication_id in due:
-        try:
-            with session_scope(sessions) as session:
-                if advance_replication(session, settings, replication_id):
-                    moved.append(replication_id)
-        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
-            logger.exception("replication %s could not go on yet", replication_id)
-    return tuple(moved)
+    """Takes every look that is due; the ids of the races that moved."""
+    return let_go_on(
+        sessions, Replication, round_has_ended, lambda session, race_id: advance_replication(session, settings, race_id)
+    )
 
 
 def advance_replication(session: Session, settings: Settings, replication_id: str) -> bool:

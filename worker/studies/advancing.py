@@ -1,15 +1,12 @@
 """What waits for others: references are registered when their sweep has ended, and more seeds asked for at its best
 rate; a study in which nothing is left has ended.
 
-Whoever finds that something is due does it: the worker that ended the last run, a post that sends the study again, or
-the reconciler. Each turn is one transaction under the row's lock.
+Whoever finds that something is due does it (worker.turns). Each turn is one transaction under the row's lock.
 """
 
-import logging
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError
@@ -17,34 +14,19 @@ from worker.evaluations import Request, conclude_evaluations
 from worker.references import ReferenceFields, register_reference
 from worker.settings import Settings
 from worker.store.models import Evaluation, Run, RunScore, Study, utc_now
-from worker.store.sessions import Sessions, read_scope, session_scope
+from worker.store.sessions import Sessions
 from worker.store.states import State
 from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of, submit_point
 from worker.studies.seeds import Tried, rates_of_more_seeds
+from worker.turns import let_go_on
 
 METRIC, DIRECTION, UNIT = "bits_per_byte", "lower", "bits/byte"
 SOURCE = "trained by this service"
 
-logger = logging.getLogger(__name__)
-
 
 def advance_studies(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
-    """Does what is due, each study in a transaction of its own; the ids of those that moved.
-
-    What fails for a mistake of ours is logged, and tried again by the next who looks.
-    """
-    running = select(Study).where(Study.state == State.RUNNING).order_by(Study.created_at)
-    with read_scope(sessions) as session:
-        due = [row.id for row in session.scalars(running) if _is_due(session, row)]
-    moved = []
-    for study_id in due:
-        try:
-            with session_scope(sessions) as session:
-                if advance_study(session, settings, study_id):
-                    moved.append(study_id)
-        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
-            logger.exception("study %s could not go on yet", study_id)
-    return tuple(moved)
+    """Does what is due; the ids of the studies that moved."""
+    return let_go_on(sessions, Study, _is_due, lambda session, study_id: advance_study(session, settings, study_id))
 
 
 def advance_study(session: Session, settings: Settings, study_id: str) -> bool:

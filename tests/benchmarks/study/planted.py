@@ -118,7 +118,7 @@ def shuffled(laboratory: Laboratory) -> Iterator[Row]:
 def _seed_noise(ordered: dict[str, list[Trained]]) -> Iterator[Row]:
     """How far a control of one seed may err: a seed's deviation on the scale that the cost is read on."""
     spread = [
-        abs(one.sets[part].progress - other.sets[part].progress)  # type: ignore[operator]
+        abs(one.sets[part].progress - other.sets[part].progress)  # type: ignore[operator]  # both were measured
         for runs in ordered.values()
         for one, other in zip(runs[::SEEDS], runs[1::SEEDS], strict=True)
         for part in one.sets

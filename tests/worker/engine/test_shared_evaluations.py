@@ -183,6 +183,9 @@ def test_a_round_locks_its_evaluations_in_the_order_of_their_ids(
         submit_round(session, both_settings, row, seeds_of(row))
 
     while_blocked(both_sessions, begin, lambda session: lock_evaluations(session, [next(rest)]))
+    with read_scope(both_sessions) as session:
+        points = session.get_one(models.Replication, race.id).points
+        assert {point["evaluation"] for point in points} == {low.id, high.id}
 
 
 def test_a_budget_of_centuries_is_a_number_that_every_database_holds(
