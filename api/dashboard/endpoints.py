@@ -7,9 +7,10 @@ from fastapi.responses import HTMLResponse
 
 from api.dashboard.pages import read_page
 from api.dashboard.races import read_race_page
-from api.dashboard.rendering import STATIC, render_page, render_race, render_search
+from api.dashboard.rendering import STATIC, render_page, render_race, render_search, render_study
 from api.dashboard.searches import read_search_page
 from api.dashboard.selection import Selection
+from api.dashboard.studies import read_study_page
 from api.dependencies import Reading, SettingsOf
 from worker.store.models import utc_now
 
@@ -81,3 +82,10 @@ def show_race(session: Reading, id: Text = "") -> HTMLResponse:
     """The page of a replication, the newest if none is named; 404 with the same page around it for an unknown one."""
     page = read_race_page(session, id)
     return HTMLResponse(render_race(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)
+
+
+@router.get("/study", response_class=HTMLResponse)
+def show_study(session: Reading, id: Text = "") -> HTMLResponse:
+    """The page of a study, the newest if none is named; 404 with the same page around it for an unknown one."""
+    page = read_study_page(session, id)
+    return HTMLResponse(render_study(page), status_code=404 if page.problem else 200, headers=PAGE_HEADERS)

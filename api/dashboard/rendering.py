@@ -10,6 +10,7 @@ from api.dashboard import formats
 from api.dashboard.pages import Page, versioned
 from api.dashboard.races import PLACES, RacePage
 from api.dashboard.searches import SearchPage
+from api.dashboard.studies import StudyPage
 from proxy.ranking.flip_words import write_rate
 
 STATIC = Path(__file__).parent / "static"  # served at /static
@@ -55,6 +56,11 @@ def render_search(page: SearchPage) -> str:
 def render_race(page: RacePage) -> str:
     """The page of a replication as HTML."""
     return _environment().get_template("replication.html").render(page=page, places=PLACES)
+
+
+def render_study(page: StudyPage) -> str:
+    """The page of a study as HTML."""
+    return _environment().get_template("study.html").render(page=page)
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.dashboard.rate_ladder import RateLadder, view_ladder
+from api.dashboard.rate_ladder import view_ladder
+from api.dashboard.rate_panels import RateLadder
 from api.rate_searches.schemas import show
 from proxy.errors import NotFoundError
 from worker.rate_searches import get_search, list_searches

@@ -133,7 +133,8 @@ def test_lines_pass_through_the_numbers_of_the_report() -> None:
     by_name = {line.label: line for line in order.lines}
     heights = [by_name[anchor].label_y for anchor in ANCHORS]
     assert heights == sorted(heights)  # the best anchor on top
-    assert drawing.chosen == pytest.approx(xs[0])
+    assert [mark.label for mark in drawing.marks] == ["chosen", "η*"]
+    assert drawing.marks[0].at == pytest.approx(xs[0])
 
 
 def test_labels_of_rates_do_not_overlap() -> None:

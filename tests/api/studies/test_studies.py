@@ -125,6 +125,10 @@ def test_a_study_goes_on_when_its_command_is_killed_and_is_found_again(
     told = (tmp_path / "out" / "README.md").read_text()
     assert "All has ended" in told
     assert all(name in told for name in ("even", "only-web", "only-code"))
+    shown_page = service.http.get("/study").text
+    assert all(f'<th scope="row">{name}</th>' in shown_page for name in ("even", "only-web", "only-code"))
+    assert 'aria-label="Agreement with the references against the rate' in shown_page
+    assert "<progress" not in shown_page
 
 
 def test_a_report_needs_no_row_where_ordinary_requests_trained(service: Service) -> None:

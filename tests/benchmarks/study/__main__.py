@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.benchmarks.figures import Row
 from tests.benchmarks.reports import measure_parts, write_reports
-from tests.benchmarks.study import adaptive, planted
+from tests.benchmarks.study import adaptive, planted, small
 
 HEADING = ("# What studies promise, measured", "", "Made by `make bench-study`.")
 
@@ -19,6 +19,7 @@ def main() -> int:
     """0 if every figure holds."""
     parts: dict[str, Callable[[], list[Row]]] = {
         "Adaptive replication against an even spread, simulated": adaptive.measure,
+        "A small study, whole": small.measure,
         "Planted faults and the gates that must catch them, trained": planted.measure,
     }
     console = Console()

@@ -1,0 +1,76 @@
+"""The page of a study: how far it is, and the tables of what is there by now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.dashboard.rate_panels import RateLadder
+from api.dashboard.study_ladder import view_study
+from api.studies.markdown import edge_words
+from api.studies.schemas import show
+from api.studies.watching import describe_progress
+from proxy.errors import NotFoundError
+from worker.studies import get_study, list_studies
+
+NEWEST = 20
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteView:
+    """One suite of the report. `axes` are those with at least two recipes at some rate; `edge` is empty where every
+    best rate lies inside its grid."""
+
+    body: Body
+    drawing: RateLadder | None
+    axes: tuple[str, ...]
+    edge: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPage:
+    """One study (the newest if none was asked for) as its JSON says it, its report, and links to others."""
+
+    body: Body | None
+    report: Body | None
+    suites: tuple[SuiteView, ...]
+    progress: str
+    others: tuple[tuple[str, str], ...]
+    problem: str = ""
+
+
+def read_study_page(session: Session, study: str) -> StudyPage:
+    """`problem` is set where there is no such study."""
+    from worker.studies.reports import report_of_row
+
+    rows = list_studies(session)
+    others = tuple((row.id, f"{row.name}, {row.state}") for row in rows[:NEWEST])
+    empty = StudyPage(body=None, report=None, suites=(), progress="", others=others)
+    if not study and not rows:
+        return empty
+    try:
+        row = get_study(session, study or rows[0].id)
+    except NotFoundError as error:
+        return StudyPage(**{**vars(empty), "problem": str(error)})
+    body = show(session, row).model_dump(mode="json")
+    report = report_of_row(session, row)
+    return StudyPage(
+        body=body,
+        report=report,
+        suites=tuple(_view(suite) for suite in report["suites"]),
+        progress=describe_progress(body).strip(),
+        others=others,
+    )
+
+
+def _view(suite: Body) -> SuiteView:
+    rows: Sequence[Body] = suite["table"]["rows"]
+    return SuiteView(
+        body=suite,
+        drawing=view_study(suite),
+        axes=tuple(sorted({axis for row in rows for axis in row["parts"]["by_axis"]})),
+        edge=edge_words(suite),
+    )
