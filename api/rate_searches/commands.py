@@ -1,18 +1,15 @@
 """`foretaste rate-search`: the cost first, then the runs, then the rate or what keeps every rate from passing."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from api.client import Client, Resource
+from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
+from api.following import follow
 from api.rate_searches.picture import draw_search
-
-POLL_SECONDS = 1.0
 
 
 def rate_search(
@@ -43,7 +40,7 @@ def rate_search(
             return
         search = client.post("/v1/rate-searches", body)
         if watch:
-            search = _follow(client, search, is_quiet=as_json)
+            search = follow(client, "/v1/rate-searches", search, "rate search", describe_progress, is_quiet=as_json)
     print_json(search) if as_json else _tell(search)
     if picture is not None and search["report"] is not None:
         draw_search(search, picture)
@@ -62,18 +59,10 @@ def describe_cost(cost: Resource) -> str:
     )
 
 
-def _follow(client: Client, search: Resource, *, is_quiet: bool) -> Resource:
-    """Until it has ended; one that failed is returned, not raised."""
-    columns = (TextColumn("rate search"), BarColumn(bar_width=24), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, console=errors if is_quiet else console, transient=True, refresh_per_second=2) as bar:
-        task = bar.add_task("", total=None, detail="")
-        while search["state"] in ("queued", "running"):
-            now = search["progress"]
-            detail = f"{now['ended']} of {now['runs']} runs ended, {now['running']} train"
-            bar.update(task, total=now["runs"] or None, completed=now["ended"], detail=detail)
-            time.sleep(POLL_SECONDS)
-            search = client.get(f"/v1/rate-searches/{search['id']}")
-    return search
+def describe_progress(search: Resource) -> str:
+    """Runs that have ended and that train."""
+    now = search["progress"]
+    return f"{now['ended']} of {now['runs']} runs ended, {now['running']} train"
 
 
 def _tell(search: Resource) -> None:

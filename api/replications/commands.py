@@ -1,17 +1,15 @@
 """`foretaste evaluate --resolve`: the cost, then seeds where they resolve most, then what is known and how surely."""
 
-import time
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from api.client import Client, Resource
+from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.dashboard.formats import duration
+from api.following import follow
 
-POLL_SECONDS = 1.0
 PLACES = {"best": "✓ among the best", "rest": "✗ not among them", "open": "? open", "ordered": "ordered"}
 
 
@@ -48,7 +46,7 @@ def evaluate(
             return
         race = client.post("/v1/replications", body)
         if watch:
-            race = _follow(client, race, is_quiet=as_json)
+            race = follow(client, "/v1/replications", race, "replication", describe_progress, is_quiet=as_json)
     print_json(race) if as_json else _tell(race)
     if race["state"] == "failed":
         raise typer.Exit(1)
@@ -67,19 +65,6 @@ def describe_cost(cost: Resource) -> str:
         words
         + f"The budget pays for {paid} run{'' if paid == 1 else 's'}{each}; all seeds would be {cost['most_runs']}."
     )
-
-
-def _follow(client: Client, race: Resource, *, is_quiet: bool) -> Resource:
-    """Until it has ended; one that failed is returned, not raised."""
-    columns = (TextColumn("replication"), BarColumn(bar_width=24), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, console=errors if is_quiet else console, transient=True, refresh_per_second=2) as bar:
-        task = bar.add_task("", total=None, detail="")
-        while race["state"] in ("queued", "running"):
-            now = race["progress"]
-            bar.update(task, total=now["runs"] or None, completed=now["ended"], detail=describe_progress(race))
-            time.sleep(POLL_SECONDS)
-            race = client.get(f"/v1/replications/{race['id']}")
-    return race
 
 
 def describe_progress(race: Resource) -> str:
