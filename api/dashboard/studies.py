@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import view_study
-from api.studies.markdown import edge_words
+from api.studies.markdown import edge_words, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
 from proxy.errors import NotFoundError
@@ -22,12 +22,13 @@ Body = Mapping[str, Any]
 @dataclass(frozen=True, kw_only=True)
 class SuiteView:
     """One suite of the report. `axes` are those with at least two recipes at some rate; `edge` is empty where every
-    best rate lies inside its grid."""
+    best rate lies inside its grid. `remarks` are beside the search's conclusion."""
 
     body: Body
     drawing: RateLadder | None
     axes: tuple[str, ...]
     edge: str
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +61,18 @@ def read_study_page(session: Session, study: str) -> StudyPage:
     return StudyPage(
         body=body,
         report=report,
-        suites=tuple(_view(suite) for suite in report["suites"]),
+        suites=tuple(_view(report, suite) for suite in report["suites"]),
         progress=describe_progress(body).strip(),
         others=others,
     )
 
 
-def _view(suite: Body) -> SuiteView:
+def _view(report: Body, suite: Body) -> SuiteView:
     rows: Sequence[Body] = suite["table"]["rows"]
     return SuiteView(
         body=suite,
         drawing=view_study(suite),
         axes=tuple(sorted({axis for row in rows for axis in row["parts"]["by_axis"]})),
         edge=edge_words(suite),
+        remarks=tuple(search_remarks(report, suite)),
     )

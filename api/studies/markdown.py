@@ -58,6 +58,9 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield "Held-out sets: " + ", ".join(suite["sets"]) + ". Bits per byte; intervals are 95 %, for new recipes."
     yield _main(suite)
     yield f"Rate search, which looks at no reference: {suite['search']['conclusion']}"
+    yield "\n".join(f"- {remark}" for remark in search_remarks(report, suite))
+    if suite["table"]["standard"] is None and not report["is_partial"]:
+        yield "No row is the standard protocol's: at every rate of the ladder a recipe broke."
     notes = dict.fromkeys(row["figures"]["note"] for row in table["rows"] if not row["figures"]["is_evidence"])
     yield "\n".join(f"- {note}" for note in notes)
     if at_edge := edge_words(suite):
@@ -69,6 +72,17 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield from _section("Without the easy bad recipes", _other(table["rows"], lambda row: row["parts"]["without_easy"]))
     yield from _section("Tuned references alone", _other(table["rows"], lambda row: row["tuned"]))
     yield from _section("Repetition", _other(table["rows"], lambda row: row["repetition"]))
+
+
+def search_remarks(report: Report, suite: Report) -> list[str]:
+    """What to know beside the search's conclusion: its own remarks, who was left out and why, and how to measure what a
+    study does not."""
+    search = suite["search"]
+    found = [*search.get("remarks", ())]
+    found += [f"{name} was left out: {why}." for name, why in search.get("left_out", {}).items()]
+    if any("Not measured" in remark for remark in found):
+        found.append(f"`foretaste rate-search {report['study']}-proxy …` over these recipes and rates measures it.")
+    return found
 
 
 def edge_words(suite: Report) -> str:

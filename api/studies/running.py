@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api.studies.cost import describe, measure_speed
-from api.studies.markdown import describe_row, edge_words
+from api.studies.markdown import describe_row, edge_words, search_remarks
 from api.studies.registration import register, request_of
 from api.studies.report import Report, read_report, settings_of, write_report
 from api.studies.service import study_service
@@ -55,6 +55,8 @@ def _tell(report: Report, out: Path, say: Callable[[str], None]) -> None:
         for row in suite["table"]["rows"]:
             say(f"  {describe_row(row, suite)}")
         say(f"  {suite['search']['conclusion']}")
+        for remark in search_remarks(report, suite):
+            say(f"  {remark}")
         if words := edge_words(suite):
             say(f"  {words}")
     for path in write_report(report, out):

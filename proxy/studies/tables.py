@@ -2,7 +2,8 @@
 
 Every row is of all recipes that have both a proxy score at that rate and a reference; repetition is a part of its own.
 The standard rate is the ladder's with the best mean score over the recipes that are there at every rate: what a team
-that tunes its proxies would take. Differences are paired: both rates on the same resampled recipes.
+that tunes its proxies would take. A rate at which one of them broke is not taken, as in a rate search.
+Differences are paired: both rates on the same resampled recipes.
 
 Estimands, assumptions and what breaks them: agreement.py, breakdown.py and repeatability.py of proxy.ranking.
 """
@@ -62,7 +63,8 @@ class RateDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteTable:
-    """`standard` is None while no recipe has a score at every rate. Rows and differences are by ascending rate."""
+    """`standard` is None while no recipe has been trained at every rate, and where each rate broke a recipe.
+    Rows and differences are by ascending rate."""
 
     standard: float | None
     rows: tuple[RateRow, ...]
@@ -73,7 +75,7 @@ class SuiteTable:
         return asdict(self)
 
 
-Scores = Mapping[float, Mapping[str, float]]  # by rate and recipe, bits per byte
+Scores = Mapping[float, Mapping[str, float | None]]  # by rate and recipe, bits per byte; None: trained, and broken
 
 
 def tabulate(points_by_rate: Mapping[float, Sequence[Point]], scores: Scores) -> SuiteTable:
@@ -91,11 +93,16 @@ def tabulate(points_by_rate: Mapping[float, Sequence[Point]], scores: Scores) ->
 
 
 def standard_rate(scores: Scores) -> float | None:
-    """The rate with the best mean over the recipes that have a score at every rate."""
-    common = set.intersection(*(set(row) for row in scores.values())) if scores else set()
-    if not common:
-        return None
-    return min(scores, key=lambda rate: (float(np.mean([scores[rate][recipe] for recipe in sorted(common)])), rate))
+    """The rate with the best mean over the recipes that were trained at every rate, of the rates at which none of them
+    broke; a recipe that broke at every rate says nothing about rates."""
+    known = {recipe for row in scores.values() for recipe, score in row.items() if score is not None}
+    common = sorted(set.intersection(known, *(set(row) for row in scores.values())))
+    means = {}
+    for rate, row in scores.items():
+        own = [row[recipe] for recipe in common]
+        if own and None not in own:
+            means[rate] = float(np.mean([score for score in own if score is not None]))
+    return min(means, key=lambda rate: (means[rate], rate), default=None)
 
 
 def _row(rate: float, main: Sequence[Point], all_points: Sequence[Point], is_standard: bool) -> RateRow:

@@ -34,18 +34,17 @@ class Gathered:
 
 
 def gather(session: Session, search: RateSearch) -> Gathered:
-    """From evaluations that have all ended. ConflictError names a run that is there no more, or failed for another
-    reason than that its loss diverged: it says nothing about its rate."""
+    """From evaluations that have all ended. ConflictError names a run that says nothing about its rate (`fault_of`)."""
     from proxy.ranking.rate_search import Ladder
 
     found: list[tuple[Run, LadderRun]] = []
     shuffled = {
         (point["rate"], point["recipe"], run.seed): run
         for point in controls(search.points)
-        for run in _usable_runs(session, point)
+        for run in _usable_runs(session, search.suite_id, point)
     }
     for point in ladder_points(search.points):
-        for run in _usable_runs(session, point):
+        for run in _usable_runs(session, search.suite_id, point):
             control = shuffled.get((point["rate"], point["recipe"], run.seed))
             found.append((run, _ladder_run(session, search, point, run, control)))
     protocol = ProtocolSpec.model_validate(session.get_one(Protocol, ladder_points(search.points)[0]["protocol"]).spec)
@@ -85,18 +84,26 @@ def _mean_of(runs: list[list[float | None]], index: int) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def _usable_runs(session: Session, point: Point) -> list[Run]:
+def _usable_runs(session: Session, suite_id: str, point: Point) -> list[Run]:
+    if fault := fault_of(session, suite_id, point):
+        raise ConflictError(f"{fault}; send the search again to go on")
+    return session.get_one(Evaluation, point["evaluation"]).runs
+
+
+def fault_of(session: Session, suite_id: str, point: Point) -> str | None:
+    """Why an evaluation that has ended says nothing about its rate; None where it does. A loss that diverged does; a
+    run that was trained and not scored does not."""
     evaluation = session.get_one(Evaluation, point["evaluation"])
     name = evaluation.recipe.name
     if evaluation.state == State.CANCELLED:
-        raise ConflictError(f"evaluation {evaluation.id} of {name} was cancelled; send the search again to go on")
+        return f"evaluation {evaluation.id} of {name} was cancelled"
     for run in evaluation.runs:
+        where = f"run {run.id} of {name} (rate {run.learning_rate:g}, seed {run.seed})"
+        if run.state == State.FINISHED and session.get(RunScore, (run.id, suite_id)) is None:
+            return f"{where} was trained, but not scored on this suite"
         if run.state != State.FINISHED and not _has_diverged(run):
-            where = f"run {run.id} of {name} (rate {run.learning_rate:g}, seed {run.seed})"
-            raise ConflictError(
-                f"{where} {run.state}: {run.error or 'no reason given'}; send the search again to go on"
-            )
-    return evaluation.runs
+            return f"{where} {run.state}: {run.error or 'no reason given'}"
+    return None
 
 
 def _has_diverged(run: Run) -> bool:

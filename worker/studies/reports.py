@@ -79,7 +79,9 @@ def _suite(session: Session, layout: Layout, suite: Suite, reference_set: str) -
         "table": table,
         "search": search,
         "recipes": _recipe_rows(rows, recipes, scores),
-        "missing": {f"{rate:g}": sorted(set(recipes) - set(found)) for rate, found in scores.items()},
+        "missing": {
+            f"{rate:g}": sorted(name for name in recipes if found.get(name) is None) for rate, found in scores.items()
+        },
     }
 
 
@@ -98,17 +100,20 @@ def _points(session: Session, layout: Layout, board: Leaderboard | None, rows: S
     ]
 
 
-def _scores(board: Leaderboard | None, layout: Layout) -> dict[str, float]:
-    """Of every recipe that has a rank."""
+def _scores(board: Leaderboard | None, layout: Layout) -> dict[str, float | None]:
+    """Of every recipe that was trained; None for one that broke, which has no rank."""
     if board is None:
         return {}
     names = {recipe.row.id: recipe.name for recipe in layout.recipes}
-    entries = [entry for entry in board.body["entries"] if entry["rank"] is not None]
-    return {names[entry["recipe"]["id"]]: entry["score"] for entry in entries if entry["recipe"]["id"] in names}
+    return {
+        names[entry["recipe"]["id"]]: None if entry["rank"] is None else entry["score"]
+        for entry in board.body["entries"]
+        if entry["recipe"]["id"] in names
+    }
 
 
 def _recipe_rows(
-    rows: Sequence[Reference], recipes: dict[str, Recipe], scores: dict[float, dict[str, float]]
+    rows: Sequence[Reference], recipes: dict[str, Recipe], scores: dict[float, dict[str, float | None]]
 ) -> list[dict[str, Any]]:
     """Best reference first; those without one last, by name."""
     from proxy.ranking.reference_noise import errors_of_best

@@ -8,7 +8,16 @@ import numpy as np
 from proxy.errors import InvalidInputError
 from proxy.ranking.rate_search.budgets import Need, budgets_for, needed_travel
 from proxy.ranking.rate_search.findings import AnchorOptimum, Finding, Outcome, RateRow
-from proxy.ranking.rate_search.gates import Gate, Verdict, gates_of, optimum_gate, pair_values, passes, reliability_at
+from proxy.ranking.rate_search.gates import (
+    BySet,
+    Gate,
+    Verdict,
+    gates_of,
+    optimum_gate,
+    pair_values,
+    passes,
+    reliability_at,
+)
 from proxy.ranking.rate_search.ladder import Ladder, Thresholds
 from proxy.ranking.rate_search.reliability import seeds_needed
 from proxy.ranking.rate_search.words import conclude, describe_remarks
@@ -16,6 +25,7 @@ from proxy.ranking.rates import RateOptimum, optimum_rate
 from proxy.ranking.seeds import noise_by_recipe
 
 ROUNDING = 1e-6  # of a rate: a third of η*, written down by somebody, is still a third of it
+NUMBERS: dict[str, BySet] = {"progress": "progress", "shuffled tokens": "shuffled_cost"}  # by gate, what grows with S
 
 
 def search_rate(ladder: Ladder, limits: Thresholds | None = None) -> Finding:
@@ -29,7 +39,7 @@ def search_rate(ladder: Ladder, limits: Thresholds | None = None) -> Finding:
     chosen = next((row for row in rows if row.is_low_enough and row.passes), None)
     rate = chosen.rate if chosen is not None and outcome == Outcome.CHOSEN else None
     failing = () if rate is not None else _failing(rows, candidates)
-    need = _need(ladder, optimum, candidates, limits) if "progress" in failing else None
+    need = _need(ladder, optimum, candidates, failing, limits)
     seeds = None if rate is not None else _seeds_needed(ladder, candidates, limits)
     own = tuple(_own_optimum(ladder, anchor) for anchor in ladder.anchors)
     agree = _agree(own, limits)
@@ -148,16 +158,21 @@ def _failing(rows: Sequence[RateRow], candidates: Sequence[RateRow]) -> tuple[st
 
 
 def _need(
-    ladder: Ladder, optimum: RateOptimum | None, candidates: Sequence[RateRow], limits: Thresholds
+    ladder: Ladder,
+    optimum: RateOptimum | None,
+    candidates: Sequence[RateRow],
+    failing: Sequence[str],
+    limits: Thresholds,
 ) -> Need | None:
-    """Where η* is known and a rate is low enough."""
-    if optimum is None or not optimum.is_interior or not candidates:
+    """Where η* is known and a rate is low enough: of the first gate that more steps help to pass."""
+    gate = next((name for name in NUMBERS if name in failing), None)
+    if gate is None or optimum is None or not optimum.is_interior or not candidates:
         return None
-    found = needed_travel(ladder, ladder.travel(optimum.rate), limits)
+    found = needed_travel(ladder, ladder.travel(optimum.rate), limits, NUMBERS[gate])
     if found is None:
         return None
     budgets = budgets_for(ladder, found[0], [row.rate for row in candidates])
-    return Need(travel=found[0], is_extrapolated=found[1], budgets=budgets)
+    return Need(gate=gate, travel=found[0], is_extrapolated=found[1], budgets=budgets)
 
 
 def _seeds_needed(ladder: Ladder, candidates: Sequence[RateRow], limits: Thresholds) -> int | None:

@@ -1,12 +1,21 @@
 """A finding in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from proxy.ranking.rate_search.budgets import Need
 from proxy.ranking.rate_search.findings import AnchorOptimum, Outcome, RateRow
-from proxy.ranking.rate_search.gates import Gate, Verdict
+from proxy.ranking.rate_search.gates import Verdict
 from proxy.ranking.rate_search.ladder import Ladder, Thresholds
 from proxy.ranking.rates import RateOptimum
+
+SHUFFLED = "shuffled tokens"
+ADVICE = {
+    SHUFFLED: "What shuffling costs grows with Σ rates, as φ does: take more steps; one rate says not how many.",
+    "diverged": "No budget makes up for runs that diverge: see why they did, or take other anchors.",
+    "reversals": "No budget is known that undoes a reversal: more seeds show whether it is one.",
+    "numerical floor": "More steps do not help updates that round away: take a higher rate, or weights with more bits.",
+    "bf16 re-score": "No budget changes it: score with logits in fp32, and trust no difference that small.",
+}
 
 
 def conclude(  # noqa: PLR0913 - all that the sentences speak of
@@ -24,8 +33,10 @@ def conclude(  # noqa: PLR0913 - all that the sentences speak of
     if optimum is None:
         return "At every rate of the ladder a run diverged: take lower rates."
     if rate is not None:
+        chosen = next(row for row in candidates if row.rate == rate)
+        measured = " that was measured" if unmeasured_gates(chosen) else ""
         return (
-            f"{rate:.3g} is the lowest rate that passes every gate; the optimum is η* = {optimum.rate:.3g}, "
+            f"{rate:.3g} is the lowest rate that passes every gate{measured}; the optimum is η* = {optimum.rate:.3g}, "
             f"{optimum.rate / rate:.3g} times as high."
         )
     if outcome == Outcome.AT_THE_EDGE:
@@ -35,23 +46,29 @@ def conclude(  # noqa: PLR0913 - all that the sentences speak of
         most = optimum.rate * limits.highest_share_of_optimum
         return f"No rate of the ladder is at most {most:.3g}, a third of η* = {optimum.rate:.3g}: add lower rates."
     said = f"No rate up to {candidates[-1].rate:.3g} passes; what fails there: {', '.join(failing)}."
-    return said + _what_would_pass(failing, need, seeds, ladder)
+    return " ".join([said, *_what_would_pass(failing, need, seeds, ladder)])
 
 
-def _what_would_pass(failing: Sequence[str], need: Need | None, seeds: int | None, ladder: Ladder) -> str:
+def _what_would_pass(failing: Sequence[str], need: Need | None, seeds: int | None, ladder: Ladder) -> Iterator[str]:
+    """A sentence a gate that fails, where anything is known that would change it."""
     if need is not None:
-        cheapest = need.budgets[0]
-        time = "" if cheapest.seconds is None else f", about {cheapest.seconds:,.0f} seconds a run here"
-        hedge = " if φ grows on as it did at the end of the ladder" if need.is_extrapolated else ""
-        return (
-            f" {cheapest.steps:,} steps at {cheapest.rate:.3g} (instead of {ladder.steps:,}; S = {need.travel:.3g}) "
-            f"would pass it{hedge}{time}."
-        )
-    if "progress" in failing:
-        return " The ladder is too far from passing it to say what budget would."
-    if seeds is not None:
-        return f" With {seeds} seeds instead of {len(ladder.seeds)} reliability is expected to pass."
-    return ""
+        yield _budget(need, ladder)
+    elif "progress" in failing:
+        yield "The ladder is too far from passing progress to say what budget would."
+    if "reliability" in failing and seeds is not None:
+        yield f"With {seeds} seeds instead of {len(ladder.seeds)} reliability is expected to pass."
+    yield from (ADVICE[gate] for gate in failing if gate in ADVICE and not (gate == SHUFFLED and need is not None))
+
+
+def _budget(need: Need, ladder: Ladder) -> str:
+    cheapest = need.budgets[0]
+    time = "" if cheapest.seconds is None else f", about {cheapest.seconds:,.0f} seconds a run here"
+    grows = "φ grows" if need.gate == "progress" else "what shuffling costs grows"
+    hedge = f" if {grows} on as it did at the end of the ladder" if need.is_extrapolated else ""
+    return (
+        f"{cheapest.steps:,} steps at {cheapest.rate:.3g} (instead of {ladder.steps:,}; S = {need.travel:.3g}) "
+        f"would pass {need.gate}{hedge}{time}."
+    )
 
 
 def describe_remarks(
@@ -67,12 +84,13 @@ def describe_remarks(
     edge = [one.anchor for one in own if not one.is_interior]
     if edge:
         found.append(f"The own optimum of {', '.join(edge)} is not inside the ladder, so that it is not known.")
-    names = [gate.name for gate in _deciding(rows) if gate.verdict == Verdict.NOT_MEASURED]
-    if names:
+    # Of the lowest rate that passes and is low enough: what was not measured elsewhere changes nothing.
+    deciding = next((row for row in rows if row.passes and row.is_low_enough), None)
+    if deciding is not None and (names := unmeasured_gates(deciding)):
         found.append(f"Not measured at the rate that passes: {', '.join(names)}.")
     return tuple(found)
 
 
-def _deciding(rows: Sequence[RateRow]) -> Sequence[Gate]:
-    """The gates of the lowest rate that passes and is low enough: what was not measured elsewhere changes nothing."""
-    return next((row.gates for row in rows if row.passes and row.is_low_enough), ())
+def unmeasured_gates(row: RateRow) -> list[str]:
+    """Names of the gates that stopped nobody because nothing was measured."""
+    return [gate.name for gate in row.gates if gate.verdict == Verdict.NOT_MEASURED]

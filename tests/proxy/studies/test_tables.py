@@ -72,6 +72,14 @@ def test_differences_are_of_the_recipes_that_both_rates_have() -> None:
     assert tabulate({1e-3: own[:5], 1e-2: own[2:]}, scores(own, own)).differences[0].n == 3
 
 
+def test_a_rate_at_which_a_recipe_broke_is_not_the_standard_one() -> None:
+    """What broke everywhere says nothing about rates; what has not been trained at every rate does not count yet."""
+    low, high = {"a": 4.0, "b": 4.2, "leaky": None}, {"a": 3.0, "b": None, "leaky": None, "later": 3.1}
+    assert standard_rate({1e-3: low, 1e-2: high}) == 1e-3
+    assert standard_rate({1e-3: {**low, "later": 4.1}, 1e-2: {**high, "b": 3.2}}) == 1e-2
+    assert standard_rate({1e-3: {"a": None, "b": 4.0}, 1e-2: {"a": 4.0, "b": None}}) is None
+
+
 def test_a_study_without_references_has_rows_that_say_so() -> None:
     table = tabulate({1e-3: [], 1e-2: []}, {1e-3: {"a": 4.0}, 1e-2: {"a": 3.9}})
     assert [row.figures.n for row in table.rows] == [0, 0]

@@ -240,6 +240,7 @@ def test_if_shuffling_costs_too_little_everywhere_nothing_passes(session: Sessio
     assert conclude(session, bureau, row, cost=0.1)
     assert row.report is not None
     assert (row.found, row.report["outcome"], row.report["failing"]) == (None, "nothing passes", ["shuffled tokens"])
+    assert "shuffled tokens. What shuffling costs grows with Σ rates" in row.report["conclusion"]
 
 
 def test_a_control_that_failed_fails_the_search_and_is_tried_again(session: Session, bureau: Bureau) -> None:
@@ -368,6 +369,20 @@ def test_a_run_that_failed_for_another_reason_fails_the_search_and_sent_again_it
     end(session, bureau, runs[:1], row.suite_id)
     assert conclude(session, bureau, row)
     assert row.state == State.FINISHED
+
+
+def test_a_run_that_was_not_scored_is_no_divergence(session: Session, bureau: Bureau) -> None:
+    """It would stop its rate, and move the optimum, for what a disk did."""
+    row, _ = ask(session, bureau)
+    runs = runs_of(session, row)
+    end(session, bureau, runs, row.suite_id)
+    session.delete(session.get_one(RunScore, (runs[0].id, row.suite_id)))
+    session.flush()
+    assert conclude(session, bureau, row)
+    assert (row.state, row.report) == (State.FAILED, None)
+    assert row.error is not None
+    assert runs[0].id in row.error
+    assert "was trained, but not scored on this suite; send the search again to go on" in row.error
 
 
 def test_it_is_not_concluded_before_the_last_run(session: Session, bureau: Bureau) -> None:

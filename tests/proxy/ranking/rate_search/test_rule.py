@@ -312,3 +312,30 @@ def test_more_progress_never_raises_the_chosen_rate(by_rate: list[float], more: 
     if before is not None:
         assert after is not None
         assert after <= before
+
+
+def test_where_shuffling_costs_too_little_the_budget_is_read_off_two_rates() -> None:
+    """.05 at S = .098 and .15 at three times that: .25 is reached at three times that again."""
+    cost = {1e-4: 0.05, 3e-4: 0.15}
+
+    def little(_: str, rate: float, __: int) -> dict[str, Any]:
+        return {"shuffled_cost": {"prose": cost[rate]} if rate in cost else {}}
+
+    finding = search_rate(ladder_of(little))
+    assert (finding.rate, finding.failing) == (None, ("shuffled tokens",))
+    assert finding.need is not None
+    assert (finding.need.gate, finding.need.is_extrapolated) == ("shuffled tokens", True)
+    assert [budget.steps for budget in finding.need.budgets] == [3000, 9000]
+    told = finding.conclusion
+    assert "3,000 steps at 0.0003 (instead of 1,000; S = 0.882) would pass shuffled tokens if what shuffling" in told
+
+
+def test_each_gate_that_no_budget_helps_says_so() -> None:
+    for change, gate, words in (
+        ({"update_ulps": 3.0}, "numerical floor", "take a higher rate"),
+        ({"rescore_difference": 0.5}, "bf16 re-score", "score with logits in fp32"),
+        ({"shuffled_cost": {"prose": 0.1}}, "shuffled tokens", "would pass shuffled tokens"),
+    ):
+        finding = search_rate(ladder_of(lambda *_, change=change: change))  # type: ignore[misc]
+        assert finding.failing == (gate,)
+        assert (words in finding.conclusion) == (gate != "shuffled tokens"), finding.conclusion
