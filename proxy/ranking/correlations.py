@@ -14,6 +14,8 @@ import numpy as np
 
 from proxy.ranking.evidence import Float64Array
 
+MOST_SIGNS = 4_000_000  # held at once
+
 
 @dataclass(frozen=True, kw_only=True)
 class Correlations:
@@ -41,6 +43,25 @@ def correlate(x_N: Float64Array, y_N: Float64Array, weights_BN: Float64Array) ->
         pearson=_pearson(_centre(x_N, weights_BN), _centre(y_N, weights_BN), weights_BN, is_defined_B),
         decision_accuracy=_ratio(matching_B, different_B),
     )
+
+
+def spearman_of_rows(x_BN: Float64Array, y_BN: Float64Array) -> Float64Array:
+    """Spearman's ρ of each row with the same row of the other list, ties at their average rank; NaN where one side is
+    constant."""
+    ranks = [_centred_ranks(values_BN) for values_BN in (x_BN, y_BN)]
+    once_BN = np.ones_like(x_BN)
+    is_defined_B = (np.ptp(x_BN, axis=1) > 0) & (np.ptp(y_BN, axis=1) > 0)
+    return _pearson(ranks[0], ranks[1], once_BN, is_defined_B)
+
+
+def _centred_ranks(values_BN: Float64Array) -> Float64Array:
+    """Twice the centred average ranks of each row, as whole numbers; a part of the rows at a time."""
+    rows = max(1, MOST_SIGNS // values_BN.shape[1] ** 2)
+    ranks_BN = np.empty_like(values_BN)
+    for start in range(0, len(values_BN), rows):
+        part_BN = values_BN[start : start + rows]
+        ranks_BN[start : start + rows] = np.sign(part_BN[:, :, None] - part_BN[:, None, :]).sum(axis=2)
+    return ranks_BN
 
 
 def draw_resamples(count: int, resamples: int, rng: np.random.Generator) -> Float64Array:

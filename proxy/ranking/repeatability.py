@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from proxy.errors import InvalidInputError
 from proxy.ranking.agreement import Direction, as_goodness, percentile_interval
-from proxy.ranking.correlations import correlate, draw_resamples
+from proxy.ranking.correlations import correlate, draw_resamples, spearman_of_rows
 from proxy.ranking.evidence import Float64Array
 
 
@@ -70,9 +70,7 @@ def noise_only_interval(
     scores_N2 = np.column_stack([proxy.means, reference.means])
     errors_N2 = np.column_stack([proxy.standard_errors, reference.standard_errors])
     again_BN2 = _repeat(scores_N2, errors_N2, draws, rng)
-    once = np.ones((1, len(proxy.means)))
-    spearmans = [correlate(again_N2[:, 0], again_N2[:, 1], once).spearman[0] for again_N2 in again_BN2]
-    return percentile_interval(np.array(spearmans))
+    return percentile_interval(spearman_of_rows(again_BN2[:, :, 0], again_BN2[:, :, 1]))
 
 
 def compare_protocols(

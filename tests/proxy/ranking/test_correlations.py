@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from proxy.ranking.correlations import correlate, draw_resamples
+from proxy.ranking.correlations import correlate, draw_resamples, spearman_of_rows
 from proxy.ranking.evidence import Float64Array
 
 scores = st.lists(st.integers(-3, 3), min_size=3, max_size=9).filter(lambda values: len(set(values)) > 1)
@@ -27,6 +27,18 @@ def test_all_figures_are_those_of_scipy_and_of_counting_pairs_with_ties(values: 
     pairs = [(i, j) for i in range(len(x)) for j in range(i)]
     matches = [np.sign(x[i] - x[j]) == np.sign(y[i] - y[j]) for i, j in pairs]
     assert found["decision_accuracy"] == pytest.approx(np.mean(matches))
+
+
+def test_spearman_of_many_rows_is_that_of_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ties, in more than one part; a row that is constant on one side has none."""
+    monkeypatch.setattr("proxy.ranking.correlations.MOST_SIGNS", 3 * 49)
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(0, 4, (11, 7)).astype(float), rng.standard_normal((11, 7))
+    x[4] = 2.0
+    found = spearman_of_rows(x, y)
+    assert np.isnan(found[4])
+    for row in set(range(11)) - {4}:
+        assert found[row] == once(x[row], y[row])["spearman"]
 
 
 def test_a_resample_is_measured_like_its_rows_but_without_pairs_of_copies() -> None:
