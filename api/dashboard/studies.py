@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import view_study
 from api.studies.markdown import edge_words, search_remarks
@@ -48,7 +49,7 @@ def read_study_page(session: Session, study: str) -> StudyPage:
     from worker.studies.reports import report_of_row
 
     rows = list_studies(session)
-    others = tuple((row.id, f"{row.name}, {row.state}") for row in rows[:NEWEST])
+    others = tuple((row.id, f"{row.name}, {row.state}, of {moment(row.created_at)}") for row in rows[:NEWEST])
     empty = StudyPage(body=None, report=None, suites=(), progress="", others=others)
     if not study and not rows:
         return empty

@@ -38,7 +38,7 @@ def choose_rate(session: Session, suite: Suite, layout: Layout) -> dict[str, Any
             points += own
     anchors = sorted({point["recipe"] for point in points})
     if len(anchors) < LEAST_ANCHORS:
-        why = f"only {len(anchors)} recipes have been trained at every rate; {LEAST_ANCHORS} are the least"
+        why = f"{len(anchors) or 'no'} recipes have been trained at every rate so far; {LEAST_ANCHORS} are the least"
         return {**_none(why), "left_out": left_out}
     search = RateSearch(
         suite_id=suite.id,
