@@ -24,6 +24,7 @@ from api.rate_searches.commands import rate_search
 from api.replications.commands import evaluate
 from api.studies.commands import study
 from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
+from proxy.seeds import require_first_seed
 from worker.settings import Settings, get_settings
 
 SHUTDOWN_SECONDS = 5  # somebody who follows an evaluation's events would keep the process for as long
@@ -194,15 +195,17 @@ def submit(
     protocol: Annotated[str, typer.Option(help="Protocol: name, name@version or id.")],
     suite: Annotated[str, typer.Option(help="Suite: name, name@version or id.")],
     seeds: Annotated[int, typer.Option(min=1)] = 2,
+    first_seed: Annotated[int, typer.Option(help="The others follow it.")] = 0,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Wait and show progress.")] = True,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Submit a recipe for evaluation."""
+    require_first_seed(first_seed, "--first-seed")
     with connect(url, key) as client:
         recipe = client.request("POST", "/v1/recipes", **recipe_body(file)).json()
-        body = {"recipe": recipe["id"], "protocol": protocol, "suite": suite, "seeds": seeds}
+        body = {"recipe": recipe["id"], "protocol": protocol, "suite": suite, "seeds": seeds, "first_seed": first_seed}
         evaluation = client.post("/v1/evaluations", body)
         if not as_json:
             console.print(

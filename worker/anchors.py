@@ -58,7 +58,12 @@ def _take_over(session: Session, settings: Settings, old: Protocol, new: Protoco
     taken = []
     for row in session.scalars(finished.order_by(Evaluation.created_at, Evaluation.id)).all():
         asked = Request(
-            recipe=row.recipe_id, protocol=new.id, suite=row.suite_id, seeds=row.seeds, replicate=row.replicate
+            recipe=row.recipe_id,
+            protocol=new.id,
+            suite=row.suite_id,
+            seeds=row.seeds,
+            first_seed=row.first_seed,
+            replicate=row.replicate,
         )
         taken.append(submit_evaluation(session, settings, asked, concludes=False)[0].id)
     conclude_evaluations(session, settings, taken)

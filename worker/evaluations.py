@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
@@ -12,6 +12,7 @@ from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
 from proxy.recipes import Recipe as RecipeSpec
+from proxy.seeds import require_first_seed, seeds_from
 from worker.lookup import find_or_add
 from worker.parsing import pointing_into
 from worker.protocols import find_protocol
@@ -30,13 +31,15 @@ KINDS = ("proxy", "reference")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for. `learning_rates` belong to references; a proxy trains at its protocol's own rate."""
+    """What a user asks for: `seeds` runs a rate, of the seeds from `first_seed` on. `learning_rates` belong to
+    references; a proxy trains at its protocol's own rate."""
 
     recipe: str | dict[str, Any]
     protocol: str
     suite: str
     kind: str = "proxy"
     seeds: int = 1
+    first_seed: int = 0
     learning_rates: tuple[float, ...] = field(default=())
     replicate: int = 0
 
@@ -67,6 +70,7 @@ def submit_evaluation(
             protocol=protocol,
             suite=suite,
             seeds=request.seeds,
+            first_seed=request.first_seed,
             learning_rates=rates,
             replicate=request.replicate,
             request_key=key,
@@ -113,9 +117,10 @@ def _resolve(session: Session, request: Request) -> tuple[Recipe, Protocol, Suit
 
 
 def _request_key(request: Request, recipe: Recipe, protocol: Protocol, suite: Suite, rates: Sequence[float]) -> str:
-    return fingerprint(
-        [recipe.fingerprint, protocol.id, suite.id, request.kind, request.seeds, list(rates), request.replicate]
-    )
+    """Seeds from 0 on are not said: requests from before there were others keep their keys."""
+    first = [request.first_seed] if request.first_seed else []
+    asked = [request.kind, request.seeds, list(rates), request.replicate, *first]
+    return fingerprint([recipe.fingerprint, protocol.id, suite.id, *asked])
 
 
 def _contents(request: Request, recipe: Recipe, protocol: Protocol, rates: Sequence[float]) -> set[str]:
@@ -123,7 +128,7 @@ def _contents(request: Request, recipe: Recipe, protocol: Protocol, rates: Seque
     return {
         _run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
         for rate in rates
-        for seed in range(request.seeds)
+        for seed in seeds_from(request.first_seed, request.seeds)
     }
 
 
@@ -168,6 +173,7 @@ def _check_numbers(request: Request) -> None:
         raise InvalidInputError.at("/kind", request.kind, f"must be one of {', '.join(KINDS)}")
     if not 1 <= request.seeds <= MOST_SEEDS:
         raise InvalidInputError.at("/seeds", request.seeds, f"must be between 1 and {MOST_SEEDS}")
+    require_first_seed(request.first_seed)
     if request.replicate < 0:
         raise InvalidInputError.at("/replicate", request.replicate, "must not be negative")
     if request.kind == "proxy" and request.learning_rates:
@@ -183,7 +189,7 @@ def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
     """One run a rate and seed, found or made. Rates of one seed form a sweep where there is more than one."""
     is_sweep = len(evaluation.learning_rates) > 1
     sweeps: dict[str, str | None] = {}
-    for seed in range(evaluation.seeds):
+    for seed in seeds_from(evaluation.first_seed, evaluation.seeds):
         for rate in evaluation.learning_rates:
             sweep = f"{evaluation.id[4:]}-{seed}" if is_sweep else None
             sweeps[_find_or_make_run(session, evaluation, rate, seed, sweep).id] = sweep
@@ -332,6 +338,11 @@ def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
     if row is None:
         raise NotFoundError(f"no evaluation {evaluation_id!r}")
     return row
+
+
+def has_seeds(seeds: range) -> ColumnElement[bool]:
+    """Whether an evaluation has these, whatever others it has too: one with more seeds may have begun elsewhere."""
+    return and_(Evaluation.first_seed <= seeds.start, Evaluation.first_seed + Evaluation.seeds >= seeds.stop)
 
 
 def list_evaluations(

@@ -114,6 +114,8 @@ def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[Recip
             results.scored.append((run, scores[run.id]))
         elif run.state == State.FAILED:
             results.failed.append(run)
+    for results in found.values():  # of several evaluations, whichever came first
+        results.scored.sort(key=lambda pair: pair[0].seed)
     return [results for results in found.values() if results.scored or results.failed]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError, InvalidInputError, NotFoundError
-from worker.evaluations import MOST_SEEDS, Request, conclude_evaluations, submit_evaluation
+from worker.evaluations import MOST_SEEDS, Request, conclude_evaluations, has_seeds, submit_evaluation
 from worker.lookup import find_or_add
 from worker.protocols import find_protocol
 from worker.settings import Settings
@@ -147,15 +147,15 @@ def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recip
 
 
 def _newest_evidence(session: Session, schedule: Schedule, recipe: Recipe) -> Evaluation | None:
-    """Of the recipe's evaluations under the newest protocol and suite with at least the schedule's seeds, one that
-    still counts and has the most seeds; else a cancelled one."""
+    """Of the recipe's evaluations under the newest protocol and suite with at least the schedule's seeds (from 0 on),
+    one that still counts and has the most seeds; else a cancelled one."""
     query = select(Evaluation).where(
         Evaluation.kind == "proxy",
         Evaluation.replicate == 0,
         Evaluation.recipe_id == recipe.id,
         Evaluation.protocol_id == find_protocol(session, schedule.protocol).id,
         Evaluation.suite_id == find_suite(session, schedule.suite).id,
-        Evaluation.seeds >= schedule.seeds,
+        has_seeds(range(schedule.seeds)),
     )
     found = session.scalars(query).all()
     return max(found, key=lambda row: (row.state != State.CANCELLED, row.seeds), default=None)

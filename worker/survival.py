@@ -7,9 +7,10 @@ the new version alike (proxy.ranking.bridges), so that old scores can be carried
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy import NUMERICS_VERSION
@@ -17,6 +18,8 @@ from worker.store.models import Corpus, Evaluation, EvaluationRun, Protocol, Rec
 from worker.store.states import State
 
 VALID, BRIDGEABLE, STALE = "valid", "bridgeable", "stale"
+
+Scores = Mapping[tuple[str, int], float]  # by recipe id and seed
 
 
 def standing_of_ranking(session: Session, protocol: Protocol, suite: Suite) -> dict[str, Any]:
@@ -76,24 +79,27 @@ def _treatment(protocol: Protocol) -> tuple[str, float]:
     return protocol.cohort_key, protocol.learning_rate
 
 
-def _bridge(what: str, reason: str, old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, Any]:
+def _bridge(what: str, reason: str, old: Scores, new: Scores) -> dict[str, Any]:
+    """Over the seeds that a recipe has under both: what other seeds do to all recipes alike is no offset."""
     from proxy.ranking.bridges import measure_bridge
 
-    both = sorted(old.keys() & new.keys())
-    found = asdict(measure_bridge([old[recipe] for recipe in both], [new[recipe] for recipe in both]))
+    by_recipe: dict[str, list[tuple[str, int]]] = {}
+    for key in sorted(old.keys() & new.keys()):
+        by_recipe.setdefault(key[0], []).append(key)
+    old_R, new_R = ([fmean(scores[key] for key in keys) for keys in by_recipe.values()] for scores in (old, new))
+    found = asdict(measure_bridge(old_R, new_R))
     missing = found.pop("reason")
     return {"version_of": what, "reason": reason if missing is None else f"{reason}; {missing}", **found}
 
 
-def _scores(session: Session, protocol_id: str, suite_id: str) -> dict[str, float]:
-    """Mean score of each recipe's finished proxy runs, by recipe id; replicates are left out."""
+def _scores(session: Session, protocol_id: str, suite_id: str) -> dict[tuple[str, int], float]:
+    """Of each recipe's finished proxy runs; replicates are left out."""
     query = (
-        select(Run.recipe_id, func.avg(RunScore.score))
+        select(Run.recipe_id, Run.seed, RunScore.score)
         .join(RunScore, RunScore.run_id == Run.id)
         .where(Run.state == State.FINISHED, RunScore.suite_id == suite_id, Run.id.in_(_proxy_runs(protocol_id)))
-        .group_by(Run.recipe_id)
     )
-    return {recipe_id: float(score) for recipe_id, score in session.execute(query)}
+    return {(recipe_id, seed): score for recipe_id, seed, score in session.execute(query)}
 
 
 def _proxy_runs(protocol_id: str) -> Any:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.runs.schemas import RecipeRef, RunOut, VersionRef, refer_to_recipe, refer_to_version, show_run
 from proxy.recipes import Specification
+from proxy.seeds import MOST_FIRST_SEED
 from worker.evaluations import Request, scores_of_runs
 from worker.retirements import contents_of_suite, retired_of
 from worker.store.models import Evaluation
@@ -23,6 +24,9 @@ class EvaluationIn(Specification):
     suite: str = Field(description="name (newest version), name@version, fingerprint or id")
     kind: Literal["proxy", "reference"] = "proxy"
     seeds: int = Field(default=1, ge=1, le=100)
+    first_seed: int = Field(
+        default=0, ge=0, le=MOST_FIRST_SEED, description="the seeds are this one and those that follow it"
+    )
     learning_rates: tuple[float, ...] = Field(default=(), description="the grid of a reference's sweep")
     replicate: int = Field(
         default=0,
@@ -46,6 +50,7 @@ class EvaluationSummary(BaseModel):
     protocol: VersionRef
     suite: VersionRef
     seeds: int
+    first_seed: int
     learning_rates: list[float]
     replicate: int
     created_at: datetime
@@ -73,6 +78,7 @@ def summarise(row: Evaluation) -> EvaluationSummary:
         protocol=refer_to_version(row.protocol),
         suite=refer_to_version(row.suite),
         seeds=row.seeds,
+        first_seed=row.first_seed,
         learning_rates=row.learning_rates,
         replicate=row.replicate,
         created_at=row.created_at,

@@ -9,6 +9,7 @@ import typer
 
 from api.connection import KeyOption, SpecArgument, UrlOption, connect, console, read_structured
 from proxy.errors import InvalidInputError
+from proxy.seeds import describe_seeds
 from proxy.studies import StudyDefinition
 from worker.parsing import validate
 
@@ -121,9 +122,10 @@ def describe_definition(definition: StudyDefinition) -> list[str]:
     return [
         f"{definition.name}: {len(definition.recipes)} recipes ({counted}), {len(definition.suites)} suites",
         f"  proxies: {small.architecture.parameters:,} parameters, {small.token_budget:,} tokens, rates "
-        f"{_list(proxies.rates)}, {proxies.seeds} seeds",
+        f"{_list(proxies.rates)}, {describe_seeds(proxies.first_seed, proxies.seeds)}",
         f"  references: {large.architecture.parameters:,} parameters ({times}), {large.token_budget:,} tokens, "
-        f"rates {_list(references.rates)}, {references.seeds} seeds at the best; {len(definition.referenced)} recipes",
+        f"rates {_list(references.rates)}, {describe_seeds(references.first_seed, references.seeds)} at the best; "
+        f"{len(definition.referenced)} recipes",
     ]
 
 

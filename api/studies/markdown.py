@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy.seeds import describe_seeds
+
 Report = Mapping[str, Any]
 
 NOTHING = "–"
@@ -35,7 +37,8 @@ def _head(report: Report) -> Iterator[str]:
     yield _standing(report["progress"], is_partial=report["is_partial"])
     for name in ("proxies", "references"):
         shape = report["shapes"][name]
-        seeds = f"{shape['seeds']} seeds" + (" at the best rate" if name == "references" else "")
+        seeds = describe_seeds(shape["first_seed"], shape["seeds"])
+        seeds += " at the best rate" if name == "references" else ""
         yield (
             f"- {name}: {shape['parameters']:,} parameters, {shape['tokens']:,} tokens ({shape['steps']:,} steps of "
             f"{shape['batch_tokens']:,}, {shape['schedule']}), rates {_rates(shape['rates'])}, {seeds}"

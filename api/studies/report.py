@@ -24,19 +24,22 @@ def settings_of(folder: Path) -> Settings:
 
 
 def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, Any]:
-    """From the database, whether or not a service runs on it. InvalidInputError where the study never ran there."""
+    """From the database, whether or not a service runs on it, of this version or an earlier one. InvalidInputError
+    where the study never ran there."""
+    from worker.store.migrate import at_newest_schema
     from worker.store.sessions import make_engine, make_sessions, read_scope
     from worker.studies.reports import report_of_definition
 
     if not settings.database_url and not (settings.data_dir / "foretaste.db").exists():
         message = "holds no data of a service; say the study's --folder"
         raise InvalidInputError.at("--folder", str(settings.data_dir), message)
-    engine = make_engine(settings.resolved_database_url)
-    try:
-        with read_scope(make_sessions(engine)) as session:
-            report = report_of_definition(session, definition)
-    finally:
-        engine.dispose()
+    with at_newest_schema(settings.resolved_database_url) as database_url:
+        engine = make_engine(database_url)
+        try:
+            with read_scope(make_sessions(engine)) as session:
+                report = report_of_definition(session, definition)
+        finally:
+            engine.dispose()
     return {**report, "machine": describe_machine(settings.owned_threads)}
 
 

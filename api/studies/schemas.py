@@ -10,6 +10,7 @@ from api.runs.schemas import RecipeRef, VersionRef, refer_to_recipe, refer_to_ve
 from worker.store.models import Protocol, Recipe, Study, Suite
 from worker.store.states import State
 from worker.studies import progress_of
+from worker.studies.plans import trained_of
 
 
 class PartCost(BaseModel):
@@ -71,8 +72,8 @@ class StudySummary(BaseModel):
     state: State
     suites: list[VersionRef]
     recipes: int
-    proxies: dict[str, Any] = Field(description="rates and seeds")
-    references: dict[str, Any] = Field(description="rates, and seeds at the best rate")
+    proxies: dict[str, Any] = Field(description="rates and seeds, from first_seed on")
+    references: dict[str, Any] = Field(description="rates, and seeds at the best rate, from first_seed on")
     error: str | None
     created_at: datetime
     finished_at: datetime | None
@@ -123,8 +124,8 @@ def summarise(session: Session, row: Study) -> StudySummary:
         description=row.spec["description"],
         suites=[refer_to_version(session.get_one(Suite, suite["id"])) for suite in row.spec["suites"]],
         recipes=len(row.spec["recipes"]),
-        proxies=row.spec["proxies"],
-        references=row.spec["references"],
+        proxies=trained_of(row, "proxies"),
+        references=trained_of(row, "references"),
         **{name: getattr(row, name) for name in ("id", "name", "state", "error", "created_at", "finished_at")},
     )
 

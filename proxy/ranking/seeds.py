@@ -80,7 +80,13 @@ def estimate_seed_noise(
 
     `most_prior` bounds the degrees of freedom that a recipe borrows from the pool: its noise is then never taken to be
     as well known as the pool's, whether or not the recipes at hand look alike.
+
+    Recipes that share no seed differ by what their seeds do to all recipes, too, which anchors say nothing of: where
+    the recipes do not say it either, anchors are left out.
     """
+    trained_RT = ~np.isnan(scores_RT)
+    if not fit.basis_NQ.shape[1] and _groups_of_seeds(trained_RT[:, trained_RT.any(axis=0)]) > 1:
+        anchors = None
     squares = float(fit.residual_N @ fit.residual_N)
     degrees = fit.degrees
     if degrees > 0 and np.sqrt(squares / degrees) <= NO_NOISE * np.nanmax(np.abs(scores_RT)):

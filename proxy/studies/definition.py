@@ -16,6 +16,7 @@ from proxy.protocol_requests import ProtocolRequest, resolve
 from proxy.protocols import Protocol
 from proxy.recipes import Name, Recipe, Specification
 from proxy.recipes.specification import fault
+from proxy.seeds import MOST_FIRST_SEED
 from proxy.suites import Suite
 
 AXIS = "axis"
@@ -75,6 +76,12 @@ class Trained(Specification):
 
     protocol: dict[str, Any]
     rates: tuple[float, ...]
+    first_seed: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_FIRST_SEED,
+        description="the seeds are this one and those that follow it: a study that is to confirm another has others",
+    )
 
     def body(self, name: str, tokenizer: str, rate: float) -> dict[str, Any]:
         """The protocol's registration; the rate is the whole rate."""

@@ -136,6 +136,11 @@ def test_a_recipe_is_checked_submitted_and_watched(run: Run, ranked: Service, tm
     options = ("--protocol", "tiny", "--suite", "held-out")
     assert "is finished" in good(run("submit", file, *options))
     assert json.loads(good(run("submit", file, *options, "--json", "--no-watch")))["state"] == "finished"
+    later = json.loads(good(run("submit", file, *options, "--first-seed", "7", "--json", "--no-watch")))
+    assert [one["seed"] for one in later["runs"]] == [7, 8]
+    refused = str(run("submit", file, *options, "--first-seed", "-1").exception)
+    assert "--first-seed" in refused
+    assert "-1" in refused
     evaluation = ranked.made("/v1/evaluations", EVALUATION)["id"]
     assert "finished" in good(run("watch", evaluation))
     assert "0 evaluations submitted, 2 already there" in fire(run, tmp_path)

@@ -35,6 +35,14 @@ def test_a_request_is_accepted_once(ready: Service) -> None:
     assert (inline.status_code, inline.json()) == (200, first.json())
 
 
+def test_seeds_begin_where_the_request_says(ready: Service) -> None:
+    first, later = (ready.made("/v1/evaluations", {**EVALUATION, "first_seed": seed}) for seed in (0, 100))
+    assert (first["first_seed"], later["first_seed"], later["seeds"]) == (0, 100, 2)
+    assert [run["seed"] for run in later["runs"]] == [100, 101]
+    assert first["id"] == ready.post("/v1/evaluations", EVALUATION).json()["id"]
+    assert {run["id"] for run in first["runs"]}.isdisjoint(run["id"] for run in later["runs"])
+
+
 def test_a_finished_evaluation_has_scores_and_rings_nobody(ranked: Service) -> None:
     answer = ranked.post("/v1/evaluations", EVALUATION)
     row = answer.json()
@@ -89,6 +97,9 @@ def test_a_queued_evaluation_is_cancelled_and_revived(ready: Service) -> None:
         ({"suite": "none@1"}, "/suite"),
         ({"seeds": 0}, "/seeds"),
         ({"seeds": 101}, "/seeds"),
+        ({"first_seed": -1}, "/first_seed"),
+        ({"first_seed": 10**9 + 1}, "/first_seed"),
+        ({"first_seed": 0.5}, "/first_seed"),
         ({"replicate": 2**31}, "/replicate"),
         ({"kind": "guess"}, "/kind"),
         ({"learning_rates": [0.1]}, "/learning_rates"),

@@ -15,12 +15,12 @@ from proxy.data.files import ANY_LOCAL_PATH
 from proxy.data.tokens.spans import SHARD_BYTES
 from proxy.protocols import Protocol
 from proxy.recipes import Recipe
+from proxy.seeds import SEED_BITS
 from proxy.suites import Suite
 
 CANCEL = "cancel"
 STOP = "stop"
 READING = {"activity", "corpus", "documents", "bytes", "of_bytes", "megabytes_a_second"}
-SEED_BITS = 31  # seeds and replicates have fewer
 
 
 class Message(BaseModel):

@@ -210,6 +210,7 @@ class Evaluation(Base):
     protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"), index=True)
     suite_id: Mapped[str] = mapped_column(ForeignKey("suites.id"), index=True)
     seeds: Mapped[int]
+    first_seed: Mapped[int] = mapped_column(default=0, server_default="0")  # the others follow it
     learning_rates: Mapped[list[Any]]
     replicate: Mapped[int] = mapped_column(default=0)
     request_key: Mapped[str] = mapped_column(String(64), unique=True)

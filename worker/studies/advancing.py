@@ -16,6 +16,7 @@ from worker.settings import Settings
 from worker.store.models import Evaluation, Run, RunScore, Study, utc_now
 from worker.store.sessions import Sessions
 from worker.store.states import State
+from worker.studies.plans import trained_of
 from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of, submit_point
 from worker.studies.seeds import Tried, rates_of_more_seeds
 from worker.turns import let_go_on
@@ -82,21 +83,21 @@ def _step(session: Session, settings: Settings, row: Study) -> None:
 
 def _ask_for_more_seeds(session: Session, settings: Settings, row: Study, due: list[Point]) -> list[Point]:
     """One evaluation a suite; [] where one seed is enough."""
-    seeds = row.spec["references"]["seeds"]
     asked: list[Point] = []
-    if seeds > 1:
+    if row.spec["references"]["seeds"] > 1:
         own = {point["evaluation"] for point in row.points if point["is_own"]}
         swept = of_kind(due, SWEEPS)
         for recipe in dict.fromkeys(point["recipe"] for point in swept):
             points = [point for point in swept if point["recipe"] == recipe]
-            for point in _more_seeds(session, settings, points, seeds):
+            for point in _more_seeds(session, settings, row, points):
                 asked.append(point | {"is_own": point["is_own"] or point["evaluation"] in own})
         conclude_evaluations(session, settings, [point["evaluation"] for point in asked])
     return asked
 
 
-def _more_seeds(session: Session, settings: Settings, sweeps: list[Point], seeds: int) -> list[Point]:
+def _more_seeds(session: Session, settings: Settings, row: Study, sweeps: list[Point]) -> list[Point]:
     """Of one recipe: the sweeps on all suites."""
+    wanted = trained_of(row, "references")
     rates = rates_of_more_seeds(_tried(session, point) for point in sweeps)
     requests = [
         Request(
@@ -104,7 +105,8 @@ def _more_seeds(session: Session, settings: Settings, sweeps: list[Point], seeds
             protocol=point["protocol"],
             suite=point["suite"],
             kind="reference",
-            seeds=seeds,
+            seeds=wanted["seeds"],
+            first_seed=wanted["first_seed"],
             learning_rates=tuple(rates),
         )
         for point in sweeps
@@ -119,7 +121,7 @@ def _tried(session: Session, sweep: Point) -> list[Tried]:
     return [
         Tried(rate=run.learning_rate, score=scores.get(run.id), was_given_up=run.state == State.STOPPED)
         for run in evaluation.runs
-        if run.seed == 0
+        if run.seed == evaluation.first_seed
     ]
 
 

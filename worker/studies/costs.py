@@ -1,13 +1,15 @@
 """How far a study is, and what its runs have cost."""
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from worker.evaluations import has_seeds
 from worker.references import label_rows, rows_of
-from worker.store.models import Evaluation, EvaluationRun, Protocol, Run
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Reference, Run
 from worker.store.states import State
 from worker.studies.layout import Layout
 
@@ -25,7 +27,7 @@ def standing_of(session: Session, layout: Layout) -> dict[str, Any]:
     for label in label_rows(rows).values():
         labels[str(label.label)] = labels.get(str(label.label), 0) + 1
     referenced = sum(recipe.is_referenced for recipe in layout.recipes)
-    seeded = _recipes_with_seeds(rows, layout.reference_seeds)
+    seeded = _recipes_with_seeds(rows, layout.seeds_of_references)
     return {
         "proxy_evaluations": proxies,
         "proxy_evaluations_finished": finished,
@@ -44,18 +46,18 @@ def _ended(session: Session, protocol: Protocol, layout: Layout, state: State) -
         Evaluation.protocol_id == protocol.id,
         Evaluation.kind == "proxy",
         Evaluation.state == state,
-        Evaluation.seeds >= layout.proxy_seeds,
+        has_seeds(layout.seeds_of_proxies),
         Evaluation.suite_id.in_([suite.id for suite in layout.suites]),
     )
     return len({(one.recipe_id, one.suite_id) for one in session.execute(query) if one.recipe_id in ids})
 
 
-def _recipes_with_seeds(rows: Any, seeds: int) -> int:
-    """Recipes of which some rate was tried with so many seeds."""
-    found: dict[tuple[str, float], set[int]] = {}
+def _recipes_with_seeds(rows: Sequence[Reference], seeds: range) -> int:
+    """Recipes of which some rate was tried with all of these."""
+    found: dict[tuple[str | None, float | None], set[int | None]] = {}
     for row in rows:
         found.setdefault((row.recipe_id, row.learning_rate), set()).add(row.seed)
-    return len({recipe for (recipe, _), those in found.items() if len(those) >= seeds})
+    return len({recipe for (recipe, _), those in found.items() if those.issuperset(seeds)})
 
 
 def costs_of(session: Session, protocols: list[Protocol]) -> list[dict[str, Any]]:

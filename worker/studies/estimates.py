@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
+from proxy.seeds import seeds_from
 from worker.rate_searches.estimates import speed_of
 from worker.store.models import Run
 from worker.store.states import State
@@ -39,7 +40,8 @@ def rates_with_more_seeds(suites: int, rates: int) -> int:
 
 
 def _proxies(session: Session, plan: Plan) -> dict[str, Any]:
-    spec, seeds = next(iter(plan.ladder.values())), range(plan.request.proxies.seeds)
+    asked, spec = plan.request.proxies, next(iter(plan.ladder.values()))
+    seeds = seeds_from(asked.first_seed, asked.seeds)
     wanted = {name for recipe in plan.recipes for name in _runs(recipe, spec, plan.ladder, seeds, is_sweep=False)}
     return _part(session, spec, len(wanted), len(wanted - _ended(session, spec)))
 
@@ -49,10 +51,11 @@ def _references(session: Session, plan: Plan) -> dict[str, Any]:
     asked, spec = plan.request.references, plan.reference
     ended = _ended(session, spec)
     again = rates_with_more_seeds(len(plan.suites), len(asked.rates)) * (asked.seeds - 1)
+    seeds = seeds_from(asked.first_seed, asked.seeds)
     runs = to_train = 0
     for recipe in plan.referenced:
-        swept = _runs(recipe, spec, asked.rates, range(1), is_sweep=True)
-        more = _runs(recipe, spec, asked.rates, range(1, asked.seeds), is_sweep=True)
+        swept = _runs(recipe, spec, asked.rates, seeds[:1], is_sweep=True)
+        more = _runs(recipe, spec, asked.rates, seeds[1:], is_sweep=True)
         runs += len(swept) + again
         to_train += len(swept - ended) + max(again - len(more & ended), 0)
     return _part(session, spec, runs, to_train)

@@ -6,11 +6,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from proxy.protocols import Protocol as ProtocolSpec
+from proxy.seeds import seeds_from
 from proxy.studies import StudyDefinition
 from proxy.studies.definition import AXIS, KIND
 from worker.protocols import find_protocol
 from worker.recipes import find_recipe
 from worker.store.models import Protocol, Recipe, Study, Suite
+from worker.studies.plans import describe_trained, trained_of
 from worker.suites import find_suite
 
 
@@ -28,7 +30,8 @@ class LaidOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`ladder` is by rate; `grid` are the rates of references; a suite has the reference set of the same place."""
+    """`ladder` is by rate; `grid` are the rates of references; a suite has the reference set of the same place. Seeds
+    are so many, from a first one on."""
 
     name: str
     description: str
@@ -40,21 +43,33 @@ class Layout:
     grid: tuple[float, ...]
     proxy_seeds: int
     reference_seeds: int
+    proxy_first_seed: int
+    reference_first_seed: int
 
     @property
     def rows(self) -> dict[str, Recipe]:
         """Recipes by their names in the study."""
         return {recipe.name: recipe.row for recipe in self.recipes}
 
+    @property
+    def seeds_of_proxies(self) -> range:
+        """Of every recipe at every rate."""
+        return seeds_from(self.proxy_first_seed, self.proxy_seeds)
+
+    @property
+    def seeds_of_references(self) -> range:
+        """At the best rate; the sweep has the first of them."""
+        return seeds_from(self.reference_first_seed, self.reference_seeds)
+
     def shapes(self) -> dict[str, dict[str, Any]]:
         """What proxies and references are."""
-        proxies = _shape(next(iter(self.ladder.values())), tuple(self.ladder), self.proxy_seeds)
-        return {"proxies": proxies, "references": _shape(self.reference, self.grid, self.reference_seeds)}
+        proxies = _shape(next(iter(self.ladder.values())), tuple(self.ladder), self.seeds_of_proxies)
+        return {"proxies": proxies, "references": _shape(self.reference, self.grid, self.seeds_of_references)}
 
 
 def layout_of_row(session: Session, row: Study) -> Layout:
     """Of a study that was submitted."""
-    spec = row.spec
+    spec, proxies, references = row.spec, trained_of(row, "proxies"), trained_of(row, "references")
     return Layout(
         name=row.name,
         description=spec["description"],
@@ -63,9 +78,11 @@ def layout_of_row(session: Session, row: Study) -> Layout:
         reference_sets=tuple(part["reference_set"] for part in spec["suites"]),
         ladder={step["rate"]: session.get_one(Protocol, step["protocol"]) for step in row.protocols["ladder"]},
         reference=session.get_one(Protocol, row.protocols["reference"]),
-        grid=tuple(spec["references"]["rates"]),
-        proxy_seeds=spec["proxies"]["seeds"],
-        reference_seeds=spec["references"]["seeds"],
+        grid=tuple(references["rates"]),
+        proxy_seeds=proxies["seeds"],
+        reference_seeds=references["seeds"],
+        proxy_first_seed=proxies["first_seed"],
+        reference_first_seed=references["first_seed"],
     )
 
 
@@ -76,11 +93,10 @@ def _laid_out(row: Recipe, part: dict[str, Any]) -> LaidOut:
 
 def is_of(row: Study, definition: StudyDefinition) -> bool:
     """Whether a study of the definition's name has its recipes, rates and seeds."""
-    spec, proxies, references = row.spec, definition.proxies, definition.references
     return (
-        {part["name"] for part in spec["recipes"]} == {recipe.name for recipe in definition.recipes}
-        and spec["proxies"] == {"rates": list(proxies.rates), "seeds": proxies.seeds}
-        and spec["references"] == {"rates": list(references.rates), "seeds": references.seeds}
+        {part["name"] for part in row.spec["recipes"]} == {recipe.name for recipe in definition.recipes}
+        and trained_of(row, "proxies") == describe_trained(definition.proxies)
+        and trained_of(row, "references") == describe_trained(definition.references)
     )
 
 
@@ -109,10 +125,12 @@ def layout_of_definition(session: Session, definition: StudyDefinition) -> Layou
         grid=references.rates,
         proxy_seeds=proxies.seeds,
         reference_seeds=references.seeds,
+        proxy_first_seed=proxies.first_seed,
+        reference_first_seed=references.first_seed,
     )
 
 
-def _shape(protocol: Protocol, rates: tuple[float, ...], seeds: int) -> dict[str, Any]:
+def _shape(protocol: Protocol, rates: tuple[float, ...], seeds: range) -> dict[str, Any]:
     spec = ProtocolSpec.model_validate(protocol.spec)
     return {
         "parameters": spec.architecture.parameters,
@@ -121,5 +139,6 @@ def _shape(protocol: Protocol, rates: tuple[float, ...], seeds: int) -> dict[str
         "batch_tokens": spec.batch_tokens,
         "schedule": spec.schedule.kind,
         "rates": list(rates),
-        "seeds": seeds,
+        "seeds": len(seeds),
+        "first_seed": seeds.start,
     }

@@ -14,11 +14,11 @@ from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_protocol
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.studies import StudyRecipe, StudyRequest
-from proxy.studies.definition import AXIS, KIND, MOST_EPOCHS, REPETITION, Trained
+from proxy.studies.definition import AXIS, KIND, MOST_EPOCHS, REPETITION, Proxies, References, Trained
 from worker.parsing import pointing_into, validate
 from worker.protocols import resolve_protocol
 from worker.recipes import find_recipe
-from worker.store.models import Recipe, Suite, Tokenizer
+from worker.store.models import Recipe, Study, Suite, Tokenizer
 from worker.suites import find_suite
 from worker.tokenizers import find_tokenizer
 
@@ -73,7 +73,8 @@ class Plan:
         protocols = [fingerprint_protocol(spec) for spec in (*self.ladder.values(), self.reference)]
         proxies, references = self.request.proxies, self.request.references
         asked = [proxies.seeds, [f"{rate:.9e}" for rate in references.rates], references.seeds]
-        return fingerprint([self.request.name, suites, recipes, protocols, asked])
+        first = [proxies.first_seed, references.first_seed]  # said where one is not 0: older studies keep their keys
+        return fingerprint([self.request.name, suites, recipes, protocols, asked, *([first] if any(first) else [])])
 
     def described(self) -> dict[str, Any]:
         """What a row keeps of it."""
@@ -91,9 +92,19 @@ class Plan:
                 }
                 for recipe in self.recipes
             ],
-            "proxies": {"rates": list(proxies.rates), "seeds": proxies.seeds},
-            "references": {"rates": list(references.rates), "seeds": references.seeds},
+            "proxies": describe_trained(proxies),
+            "references": describe_trained(references),
         }
+
+
+def describe_trained(part: Proxies | References) -> dict[str, Any]:
+    """What a row keeps of its proxies, or of its references."""
+    return {"rates": list(part.rates), "seeds": part.seeds, "first_seed": part.first_seed}
+
+
+def trained_of(row: Study, part: str) -> dict[str, Any]:
+    """What a row has kept of `proxies` or `references`; those of before began at seed 0, and do not say so."""
+    return {"first_seed": 0, **row.spec[part]}
 
 
 def plan_study(session: Session, request: StudyRequest) -> Plan:

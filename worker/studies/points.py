@@ -15,7 +15,7 @@ from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.settings import Settings
 from worker.store.models import Evaluation, Study
 from worker.store.states import State
-from worker.studies.plans import pointing_at
+from worker.studies.plans import pointing_at, trained_of
 
 PROXIES, SWEEPS, MORE_SEEDS = "proxies", "sweeps", "more_seeds"
 KINDS = (PROXIES, SWEEPS, MORE_SEEDS)
@@ -41,14 +41,15 @@ def submit_points(session: Session, settings: Settings, row: Study) -> None:
 
 
 def _sweeps(session: Session, settings: Settings, row: Study, index: int, recipe: Point) -> Iterator[Point]:
-    rates = tuple(row.spec["references"]["rates"])
+    asked = trained_of(row, "references")
     for place, suite in enumerate(row.spec["suites"]):
         request = Request(
             recipe=recipe["id"],
             protocol=row.protocols["reference"],
             suite=suite["id"],
             kind="reference",
-            learning_rates=rates,
+            first_seed=asked["first_seed"],
+            learning_rates=tuple(asked["rates"]),
         )
         with pointing_at(index, recipe["name"], place):
             point = submit_point(session, settings, SWEEPS, request, checks_data=True)
@@ -57,10 +58,16 @@ def _sweeps(session: Session, settings: Settings, row: Study, index: int, recipe
 
 def _proxies(session: Session, settings: Settings, row: Study, index: int, recipe: Point) -> Iterator[Point]:
     """A recipe's tokens and leaks are the same at every rate."""
-    seeds = row.spec["proxies"]["seeds"]
+    asked = trained_of(row, "proxies")
     for step in row.protocols["ladder"]:
         for place, suite in enumerate(row.spec["suites"]):
-            request = Request(recipe=recipe["id"], protocol=step["protocol"], suite=suite["id"], seeds=seeds)
+            request = Request(
+                recipe=recipe["id"],
+                protocol=step["protocol"],
+                suite=suite["id"],
+                seeds=asked["seeds"],
+                first_seed=asked["first_seed"],
+            )
             is_first = step is row.protocols["ladder"][0]
             with pointing_at(index, recipe["name"], place):
                 point = submit_point(session, settings, PROXIES, request, checks_data=is_first)
@@ -98,6 +105,7 @@ def _again(session: Session, settings: Settings, evaluation_id: str) -> Evaluati
         suite=known.suite_id,
         kind=known.kind,
         seeds=known.seeds,
+        first_seed=known.first_seed,
         learning_rates=tuple(known.learning_rates) if known.kind == "reference" else (),
         replicate=known.replicate,
     )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.studies import StudyDefinition
@@ -31,10 +31,8 @@ def report_of_row(session: Session, row: Study) -> dict[str, Any]:
 
 
 def report_of_definition(session: Session, definition: StudyDefinition) -> dict[str, Any]:
-    """Of what a definition asks for, whoever trained it, also in the database of a service from before there were rows
-    of studies. InvalidInputError where nothing of it is registered yet."""
-    if not inspect(session.connection()).has_table(Study.__tablename__):
-        return build_report(session, layout_of_definition(session, definition))
+    """Of what a definition asks for, whoever trained it, also before there were rows of studies. InvalidInputError
+    where nothing of it is registered yet."""
     named = select(Study).where(Study.name == definition.name).order_by(Study.created_at.desc(), Study.id)
     for row in session.scalars(named):
         if is_of(row, definition):

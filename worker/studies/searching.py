@@ -63,6 +63,7 @@ def _points(session: Session, suite: Suite, layout: Layout, recipe: Recipe) -> l
             Evaluation.kind == "proxy",
             Evaluation.replicate == 0,
             Evaluation.seeds == layout.proxy_seeds,
+            Evaluation.first_seed == layout.proxy_first_seed,
             Evaluation.state.in_((State.FINISHED, State.FAILED)),
         )
         found = session.scalars(query).first()

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from alembic import command
+from sqlalchemy import inspect
 
 from api.client import Client, ProblemError, Resource, UnreachableError
 from api.studies.cost import describe
@@ -23,8 +25,9 @@ from tests.api.service import Service, pointers_of, problem_of
 from tests.proxy.studies.definitions import definition
 from worker.queue import Bell
 from worker.settings import Settings
+from worker.store.migrate import make_alembic_config
 from worker.store.models import Reference, Run, Study
-from worker.store.sessions import read_scope, session_scope
+from worker.store.sessions import make_engine, read_scope, session_scope
 
 
 class Workers:
@@ -140,6 +143,18 @@ def test_a_report_needs_no_row_where_ordinary_requests_trained(service: Service)
     assert read_report(study(), service.settings) == by_row
 
 
+def test_a_report_is_read_from_the_database_of_an_earlier_version_which_is_left_as_it_is(service: Service) -> None:
+    posted_in(service)
+    now = read_report(study(), service.settings)
+    config = make_alembic_config(service.settings.resolved_database_url)
+    for revision in ("0011", "0010"):  # without first seeds, and without rows of studies
+        command.downgrade(config, revision)
+        assert read_report(study(), service.settings) == now
+        engine = make_engine(service.settings.resolved_database_url)
+        assert "first_seed" not in {column["name"] for column in inspect(engine).get_columns("evaluations")}
+        engine.dispose()
+
+
 def test_a_study_is_submitted_once_however_often_it_is_started(service: Service) -> None:
     body = body_in(service)
     answers = [service.post("/v1/studies", body) for _ in range(2)]
@@ -175,6 +190,8 @@ def test_what_is_wrong_is_named_and_nothing_is_queued(service: Service) -> None:
         ({"recipes": body["recipes"][:2]}, "/recipes"),
         ({"proxies": {**body["proxies"], "rates": [float("nan"), 1e-3]}}, "/proxies/rates/0"),
         ({"proxies": {**body["proxies"], "protocol": []}}, "/proxies/protocol"),
+        ({"proxies": {**body["proxies"], "first_seed": -1}}, "/proxies/first_seed"),
+        ({"references": {**body["references"], "first_seed": 10**9 + 1}}, "/references/first_seed"),
         ({"references": {**body["references"], "rates": [1e-3]}}, "/references/rates"),
         ({"corpora": []}, "/corpora"),
     )

@@ -98,6 +98,24 @@ def test_anchors_give_noise_to_recipes_of_one_seed() -> None:
     np.testing.assert_allclose(noise.degrees_R, 6)
 
 
+def test_anchors_do_not_compare_recipes_that_share_no_seed() -> None:
+    """A seed moves all recipes by .05 here, five times what it moves one: taken from the anchors alone, two recipes of
+    the same quality would lie five standard errors apart."""
+    known = AnchorNoise(variance=0.01**2, degrees_of_freedom=50)
+    alone = np.array([[1.0, math.nan], [math.nan, 1.0 + 0.05 * math.sqrt(2)]])
+    assert estimate_seed_noise(alone, fit_seeds(alone), known) is None
+    same = np.array([[1.0, math.nan], [1.02, math.nan]])  # one seed, and a column that nobody has
+    assert seed_noise(same, known).pooled_degrees == 50
+    twice = np.full((2, 4), math.nan)
+    twice[0, :2], twice[1, 2:] = [1.0, 1.05], [1.0, 1.08]
+    assert seed_noise(twice, known).pooled_degrees == 2
+    told = draw(6, 4)
+    told[:3, 2:] = told[3:, :2] = math.nan  # three recipes a group: what a seed does is seen within each
+    noise = seed_noise(told, known)
+    assert noise.pooled_degrees > 50
+    assert noise.common_degrees == 2
+
+
 @pytest.mark.parametrize("table", [[[1.0], [2.0]], [[1.0, 1.0], [2.0, 2.0]], [[0.3, 0.3, 0.3]], [[1.0]]])
 def test_without_a_second_seed_or_without_any_effect_of_it_noise_is_unknown(table: list[list[float]]) -> None:
     scores = np.array(table)

@@ -101,5 +101,18 @@ def test_a_rate_that_is_no_rate_is_refused() -> None:
     assert "/references/rates/1" in refused(with_part("references", rates=[1e-3, -1e-2, 1e-1]))
 
 
+@pytest.mark.parametrize("part", ["proxies", "references"])
+@pytest.mark.parametrize("first", [-1, 10**9 + 1, 0.5])
+def test_a_first_seed_that_is_none_is_refused_with_its_place_and_value(part: str, first: float) -> None:
+    told = refused(with_part(part, first_seed=first))
+    assert f"/{part}/first_seed" in told
+    assert str(first) in told
+
+
+def test_seeds_begin_at_zero_unless_the_study_says_otherwise() -> None:
+    study = validate(StudyDefinition, with_part("references", first_seed=10**9))
+    assert (study.proxies.first_seed, study.references.first_seed) == (0, 10**9)
+
+
 def test_a_misspelt_option_is_refused() -> None:
     assert "/seed" in refused(definition(seed=1))

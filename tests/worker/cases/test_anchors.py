@@ -78,6 +78,27 @@ def test_runs_of_the_version_before_are_not_trained_again(session: Session, bure
     assert len(board(session, "small")["entries"]) == 2
 
 
+def test_seeds_from_wherever_are_taken_over_and_ranked_once_each(session: Session, bureau: Bureau) -> None:
+    """Later seeds first, and some of them twice: the ranking is of the same runs, in the order of their seeds."""
+    last = evaluate(session, bureau, "a", 100.0, seeds=2, first_seed=5)
+    rows = [last, *(evaluate(session, bureau, "a", 100.0, seeds=2), evaluate(session, bureau, "aaa", 103.0, seeds=2))]
+    rows.append(evaluate(session, bureau, "a", 100.0, seeds=6))  # 0 to 5
+    for row in rows:
+        score(session, row)
+    small = last.protocol
+    part = next(one for one in leaderboards.results_of(session, small, last.suite) if one.recipe.name == "a")
+    assert [run.seed for run, _ in part.scored] == [0, 1, 2, 3, 4, 5, 6]
+    made, _ = anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aaa"])
+    taken = session.scalars(select(Evaluation).where(Evaluation.protocol_id == made.id)).all()
+    runs = {run.id for row in rows for run in row.runs}
+    assert {run.id for row in taken for run in row.runs} == runs
+    assert sorted((row.first_seed, row.seeds) for row in taken) == [(0, 2), (0, 2), (0, 6), (5, 2)]
+    assert {entry["recipe"]["name"]: entry["seeds"] for entry in board(session, "small@2")["entries"]} == {
+        "a": 7,
+        "aaa": 2,
+    }
+
+
 def test_an_anchor_that_is_ranked_is_not_counted_twice(session: Session, bureau: Bureau) -> None:
     rows = [evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3) for index in range(3)]
     for row in rows:

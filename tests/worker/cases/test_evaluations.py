@@ -1,5 +1,6 @@
 """Submissions: the same request is the same work, and what is surely wrong is refused before a row is written."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,13 +8,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
-from proxy.suites import Suite
+from proxy.protocols import fingerprint_run
+from proxy.suites import Suite as SuiteSpec
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import evaluations, suites
 from worker.agreement import read_agreement, references_changed
 from worker.leaderboards import read_leaderboard, update_leaderboards
 from worker.references import ReferenceFields, list_references, register_reference
-from worker.store.models import Evaluation, Job, Leaderboard, Run
+from worker.store.models import Evaluation, Job, Leaderboard, Protocol, Recipe, Run, Suite
 from worker.store.sessions import session_scope
 from worker.store.states import State
 
@@ -41,6 +43,69 @@ def test_more_seeds_reuse_the_runs_that_are_there(session: Session, bureau: Bure
     assert len({run.id for run in more.runs}) == 3
 
 
+def seeds_of(row: Evaluation) -> list[int]:
+    return sorted(run.seed for run in row.runs)
+
+
+def test_evaluations_with_other_first_seeds_share_exactly_the_runs_of_the_seeds_that_both_have(
+    session: Session, bureau: Bureau
+) -> None:
+    body = recipe("a", web=5, code=2)
+    first, _ = submit(session, bureau, body, seeds=3)
+    apart, is_new = submit(session, bureau, body, seeds=3, first_seed=100)
+    assert (is_new, seeds_of(apart)) == (True, [100, 101, 102])
+    assert {run.id for run in first.runs}.isdisjoint(run.id for run in apart.runs)
+    over, is_new = submit(session, bureau, body, seeds=3, first_seed=2)
+    assert (is_new, seeds_of(over)) == (True, [2, 3, 4])
+    assert [run.seed for run in over.runs if run in first.runs] == [2]
+    assert submit(session, bureau, body, seeds=3, first_seed=100) == (apart, False)
+    wanted = evaluations.Request(recipe="a", protocol="small", suite="suite", seeds=2, first_seed=101)
+    evaluations.lock_requested(session, [wanted])  # names runs that are there
+    part, _ = submit(session, bureau, body, seeds=2, first_seed=101)
+    assert {run.id for run in part.runs} == {run.id for run in apart.runs if run.seed > 100}
+
+
+def test_rates_of_any_first_seed_are_sweeps(session: Session, bureau: Bureau) -> None:
+    asked: dict[str, Any] = {"kind": "reference", "learning_rates": (1e-3, 1e-2), "seeds": 2}
+    swept, _ = submit(session, bureau, recipe("a", web=5, code=2), first_seed=7, **asked)
+    assert seeds_of(swept) == [7, 7, 8, 8]
+    assert {str(run.sweep).rpartition("-")[2] for run in swept.runs} == {"7", "8"}
+
+
+def test_requests_for_seeds_from_zero_on_keep_their_keys() -> None:
+    rows = Recipe(fingerprint="recipe"), Protocol(id="pro_1"), Suite(id="sui_1")
+    asked = evaluations.Request(recipe="r", protocol="p", suite="s", seeds=2)
+    assert evaluations._request_key(asked, *rows, [1e-3]) == "bb5d97b778fb6a0f71b37295a31978f3"
+    sweep = replace(asked, kind="reference", seeds=3, learning_rates=(1e-3, 1e-2))
+    assert evaluations._request_key(sweep, *rows, [1e-3, 1e-2]) == "c529db61acd2ae339089cae1d6ccde97"
+    other = replace(asked, first_seed=1)
+    assert evaluations._request_key(other, *rows, [1e-3]) != evaluations._request_key(asked, *rows, [1e-3])
+
+
+def test_a_run_keeps_its_fingerprint(bureau: Bureau) -> None:
+    """Whichever evaluation asks for its seed."""
+    found = fingerprint_run(recipe_fingerprint="recipe", protocol=bureau.protocol(), learning_rate=1e-2, seed=1)
+    assert found == "cb95168aa4f1c2c18f7e48384d90b235"
+
+
+def test_evaluations_are_found_by_the_seeds_that_they_have(session: Session, bureau: Bureau) -> None:
+    body = recipe("a", web=5, code=2)
+    made = {
+        name: submit(session, bureau, body, **dict(zip(("first_seed", "seeds"), name, strict=True)))[0].id
+        for name in ((0, 2), (1, 3), (100, 2))
+    }
+
+    def having(seeds: range) -> set[tuple[int, int]]:
+        found = set(session.scalars(select(Evaluation.id).where(evaluations.has_seeds(seeds))))
+        return {name for name, row_id in made.items() if row_id in found}
+
+    assert having(range(2)) == {(0, 2)}
+    assert having(range(1, 2)) == {(0, 2), (1, 3)}
+    assert having(range(2, 4)) == {(1, 3)}
+    assert having(range(3, 5)) == set()
+    assert having(range(100, 102)) == {(100, 2)}
+
+
 def test_a_replicate_is_trained_for_its_own_sake(session: Session, bureau: Bureau) -> None:
     first, _ = submit(session, bureau, recipe("a", web=5, code=2))
     other, _ = submit(session, bureau, recipe("a", web=5, code=2), replicate=1)
@@ -63,6 +128,8 @@ def test_rates_of_a_seed_are_one_sweep(session: Session, bureau: Bureau) -> None
     [
         ({"kind": "guess"}, "/kind"),
         ({"seeds": 0}, "/seeds"),
+        ({"first_seed": -1}, "/first_seed"),
+        ({"first_seed": 10**9 + 1}, "/first_seed"),
         ({"replicate": -1}, "/replicate"),
         ({"learning_rates": (1e-3,)}, "/learning_rates"),
         ({"kind": "reference", "learning_rates": (1e-3, 2.0)}, "/learning_rates/1"),
@@ -171,7 +238,7 @@ def test_seeds_of_several_evaluations_are_pooled(ranked: Bureau) -> None:
 def test_a_new_suite_scores_what_is_trained(ranked: Bureau) -> None:
     with session_scope(ranked.sessions) as session:
         part = {"name": "pages", "corpus": "held"}
-        suites.store_suite(session, Suite.model_validate({"name": "other", "sets": [part]}))
+        suites.store_suite(session, SuiteSpec.model_validate({"name": "other", "sets": [part]}))
         row, _ = submit(session, ranked, "code", suite="other", seeds=2)
         submit(session, ranked, "code", suite="other", seeds=1)
         assert {run.state for run in row.runs} == {State.FINISHED}

@@ -99,6 +99,16 @@ def test_what_was_cancelled_is_not_taken_up_by_a_rule(session: Session, bureau: 
     assert {row.state for row in (only, newest)} == {State.CANCELLED}
 
 
+def test_as_many_seeds_that_begin_elsewhere_are_no_evidence_for_a_rule(session: Session, bureau: Bureau) -> None:
+    other, _ = submit(session, bureau, recipe("other", web=1, code=6), seeds=3, first_seed=100)
+    evaluations.cancel_evaluation(session, submit(session, bureau, "other", seeds=4, first_seed=50)[0].id)
+    schedule, _ = schedules.create_schedule(session, nightly(seeds=2))
+    slot = schedules.trigger_schedule(session, bureau.settings, schedule.id)
+    assert (len(slot.submitted), slot.reused, slot.refused) == (1, [], [])
+    made = session.get_one(Evaluation, slot.submitted[0])
+    assert (made.recipe_id, sorted(run.seed for run in made.runs)) == (other.recipe_id, [0, 1])
+
+
 def test_more_seeds_than_a_rule_asks_for_are_enough(session: Session, bureau: Bureau) -> None:
     more, _ = submit(session, bureau, recipe("more", web=1, code=6), seeds=3)
     schedule, _ = schedules.create_schedule(session, nightly(seeds=2))

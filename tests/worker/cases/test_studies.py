@@ -14,6 +14,7 @@ from tests.worker.cases.trials import (
     GRID,
     LADDER,
     LARGE,
+    PROXIES,
     RECIPES,
     REFERENCES,
     SMALL,
@@ -41,7 +42,7 @@ from worker.recipes import parse_recipe, store_recipe
 from worker.reconciler import reconcile
 from worker.references import ReferenceFields, register_reference
 from worker.replications import ReplicationRequest
-from worker.store.models import Evaluation, Reference, Run, Study
+from worker.store.models import Evaluation, EvaluationRun, Reference, Run, Study
 from worker.store.sessions import session_scope
 from worker.store.states import State
 from worker.studies.reports import report_of_row
@@ -68,6 +69,71 @@ def test_a_study_goes_from_sweeps_to_more_seeds_at_the_best_rate_to_its_end(sess
     end_kind(session, bureau, row, "proxies")
     assert studies.advance_study(session, bureau.settings, row.id)
     assert (row.state, row.error) == (State.FINISHED, None)
+
+
+def test_a_study_of_other_seeds_trains_exactly_these(session: Session, bureau: Bureau) -> None:
+    """Under a name of its own, as a study that is to confirm another has: not one run of that other is taken."""
+    first, _ = ask(session, bureau)
+    play(session, bureau, first)
+    known = set(session.scalars(select(Run.id)))
+    parts = {"proxies": {**PROXIES, "first_seed": 100}, "references": {**REFERENCES, "seeds": 3, "first_seed": 200}}
+    row, is_new = ask(session, bureau, name="trial-again", **parts)
+    assert is_new
+    proxies, sweeps = (runs_of(session, row, kind) for kind in ("proxies", "sweeps"))
+    assert {(run.learning_rate, run.seed) for run in proxies} == {
+        (rate, seed) for rate in LADDER for seed in (100, 101)
+    }
+    assert {(run.learning_rate, run.seed) for run in sweeps} == {(rate, 200) for rate in GRID}
+    play(session, bureau, row)
+    again = {(rate, seed) for rate in (BEST, GRID[-1]) for seed in (200, 201, 202)}
+    found = references(session, row)
+    assert {(rate, seed) for _, rate, seed in found} == {(rate, 200) for rate in GRID} | again
+    mine = select(Run).join(EvaluationRun, EvaluationRun.run_id == Run.id)
+    mine = mine.where(EvaluationRun.evaluation_id.in_([point["evaluation"] for point in row.points]))
+    assert known.isdisjoint(run.id for run in session.scalars(mine))
+    assert row.state == State.FINISHED
+
+
+def test_its_report_counts_its_own_seeds(session: Session, bureau: Bureau) -> None:
+    """Evaluations of as many seeds that begin elsewhere are not the ones that were asked for."""
+    parts = {"proxies": {**PROXIES, "first_seed": 100}, "references": {**REFERENCES, "first_seed": 100}}
+    row, _ = ask(session, bureau, **parts)
+    for step in row.protocols["ladder"]:
+        for name in RECIPES:
+            wanted = Request(recipe=name, protocol=step["protocol"], suite="suite", seeds=3)
+            made = evaluations.submit_evaluation(session, bureau.settings, wanted)[0]
+            end(session, bureau, list(made.runs), suites_of(row))
+    before = report_of_row(session, row)
+    assert before["progress"]["proxy_evaluations_finished"] == 0
+    play(session, bureau, row)
+    report = report_of_row(session, row)
+    counted = report["progress"]
+    assert (counted["proxy_evaluations_finished"], counted["recipes_with_all_seeds"]) == (6, 3)
+    assert [report["shapes"][part]["first_seed"] for part in ("proxies", "references")] == [100, 100]
+
+
+def test_what_broke_is_trained_again_with_its_own_seeds(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau, proxies={**PROXIES, "first_seed": 100})
+    broken = runs_of(session, row, "proxies", recipe="even")
+    for run in broken:
+        run.state, run.error = State.FAILED, "no disk space"
+    evaluations.conclude_runs(session, bureau.settings, [run.id for run in broken])
+    rows = count(session, Evaluation)
+    ask(session, bureau, proxies={**PROXIES, "first_seed": 100})
+    assert runs_of(session, row, "proxies", recipe="even") == broken
+    assert count(session, Evaluation) == rows
+
+
+def test_a_row_of_before_is_of_seeds_from_zero_on(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    row.spec = {
+        **row.spec,
+        **{part: {"rates": row.spec[part]["rates"], "seeds": 2} for part in ("proxies", "references")},
+    }
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+    assert {seed for _, _, seed in references(session, row)} == {0, 1}
+    assert report_of_row(session, row)["shapes"]["proxies"]["first_seed"] == 0
 
 
 def add_protocol(session: Session, name: str, content: dict[str, Any], rate: float) -> str:

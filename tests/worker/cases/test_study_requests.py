@@ -1,11 +1,14 @@
 """What studies are asked for: the same one again, what one costs, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
+from proxy.studies import StudyDefinition
+from tests.proxy.studies.definitions import definition
 from tests.worker.cases.conftest import Bureau, recipe
 from tests.worker.cases.trials import (
     LARGE,
@@ -26,8 +29,11 @@ from tests.worker.cases.trials import (
     suites_of,
 )
 from worker import studies
+from worker.parsing import validate
 from worker.recipes import parse_recipe, store_recipe
-from worker.store.models import Evaluation, Protocol, Run, Study
+from worker.store.models import Evaluation, Protocol, Recipe, Run, Study, Suite
+from worker.studies.layout import is_of
+from worker.studies.plans import Plan, PlannedRecipe, PlannedSuite
 
 
 def test_an_estimate_counts_what_is_not_there_yet_and_writes_nothing(session: Session, bureau: Bureau) -> None:
@@ -64,10 +70,56 @@ def test_the_same_study_is_the_same_row_in_whatever_order_and_words(session: Ses
     for change in (
         {"proxies": {**PROXIES, "seeds": 3}},
         {"references": {**REFERENCES, "seeds": 1}},
+        {"proxies": {**PROXIES, "first_seed": 100}},
+        {"references": {**REFERENCES, "first_seed": 100}},
         {"recipes": [{"recipe": name, "axis": "other"} for name in RECIPES]},
         {"name": "trial-again"},
     ):
         assert ask(session, bureau, **change)[0].id != row.id
+
+
+def test_a_study_of_seeds_from_zero_on_keeps_its_key(bureau: Bureau) -> None:
+    ladder = {rate: bureau.protocol(standard_rate=rate) for rate in (1e-3, 1e-2)}
+    row = Recipe(fingerprint="recipe")
+    even = PlannedRecipe(row=row, name="even", axis="mixture", kind=None, is_referenced=True)
+    plan = Plan(
+        request=request(),
+        suites=(PlannedSuite(row=Suite(id="sui_1"), reference_set="trial-suite"),),
+        recipes=(even,),
+        base=ladder[1e-2],
+        ladder=ladder,
+        reference=ladder[1e-2],
+    )
+    assert plan.key == "1dc682170a372ca0eb4e87e3f5a5ca3b"
+    assert replace(plan, request=request(references={**REFERENCES, "first_seed": 0})).key == plan.key
+    others = [
+        replace(plan, request=request(**{part: {**said, "first_seed": 5}}))
+        for part, said in (("proxies", PROXIES), ("references", REFERENCES))
+    ]
+    assert len({plan.key, *(other.key for other in others)}) == 3
+
+
+def test_a_definition_finds_the_row_of_its_seeds() -> None:
+    content = definition()
+    wanted = validate(StudyDefinition, {**content, "proxies": {**content["proxies"], "first_seed": 100}})
+    recipes = [{"name": recipe.name} for recipe in wanted.recipes]
+    parts = {part: {"rates": content[part]["rates"], "seeds": 2} for part in ("proxies", "references")}
+    before = Study(spec={"recipes": recipes, **parts})
+    other = Study(spec={"recipes": recipes, **parts, "proxies": {**parts["proxies"], "first_seed": 100}})
+    assert [is_of(row, validate(StudyDefinition, content)) for row in (before, other)] == [True, False]
+    assert [is_of(row, wanted) for row in (before, other)] == [False, True]
+
+
+def test_an_estimate_is_of_the_seeds_that_are_asked_for(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    for kind in ("sweeps", "proxies"):
+        end_kind(session, bureau, row, kind)
+    elsewhere = {"proxies": {**PROXIES, "first_seed": 2}, "references": {**REFERENCES, "first_seed": 2}}
+    cost = studies.estimate_study(session, request(**elsewhere))
+    assert [cost[part]["runs_to_train"] for part in ("proxies", "references")] == [12, 9 + 6]
+    over = studies.estimate_study(session, request(proxies={**PROXIES, "first_seed": 1, "seeds": 3}))
+    assert (over["proxies"]["runs"], over["proxies"]["runs_to_train"]) == (18, 12)  # seed 1 is there
+    assert over["references"]["runs_to_train"] == 6
 
 
 LONG = "x" * 76
@@ -92,6 +144,8 @@ LONG = "x" * 76
         ({"proxies": {**PROXIES, "rates": [1e-3]}}, "/proxies/rates"),
         ({"proxies": {**PROXIES, "rates": [1e-3, 2.0]}}, "/proxies/rates/1"),
         ({"proxies": {**PROXIES, "seeds": 0}}, "/proxies/seeds"),
+        ({"proxies": {**PROXIES, "first_seed": -1}}, "/proxies/first_seed"),
+        ({"references": {**REFERENCES, "first_seed": 10**9 + 1}}, "/references/first_seed"),
         ({"proxies": {**PROXIES, "protocol": {**SMALL, "name": "mine"}}}, "/proxies/protocol/name"),
         ({"proxies": {**PROXIES, "protocol": {**SMALL, "stesp": 8}}}, "/proxies/protocol/stesp"),
         (

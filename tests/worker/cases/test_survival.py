@@ -10,7 +10,7 @@ from proxy.suites import Suite
 from tests.worker.cases.boards import finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import leaderboards, protocols, suites, survival
-from worker.store.models import Corpus, Evaluation, Protocol, RunScore
+from worker.store.models import Corpus, Evaluation, Protocol, Run, RunScore
 from worker.store.models import Suite as SuiteRow
 from worker.store.states import State
 
@@ -60,6 +60,25 @@ def test_a_newer_suite_makes_a_ranking_stale_and_then_bridgeable(session: Sessio
     assert (bridge["version_of"], bridge["recipes"]) == ("suite", 3)
     assert bridge["offset"] == pytest.approx(0.5, abs=1e-6)
     assert after["entries"] == before["entries"]  # never rewritten
+
+
+def test_a_bridge_rests_on_the_seeds_of_both_versions(session: Session, bureau: Bureau) -> None:
+    """Seeds from 100 on score .3 worse on both suites, for every recipe: that is not what the new suite changed."""
+    for index in range(3):
+        evaluate(session, bureau, f"recipe-{index}", 100.0 + index, first_seed=100)
+    new = new_suite(session)
+    for index in range(3):
+        evaluate(session, bureau, f"recipe-{index}", 100.0 + index, suite="suite@2")
+    [apart] = board(session, suite="suite@1")["standing"]["bridges"]
+    assert (apart["recipes"], apart["offset"]) == (0, None)
+    for index in range(3):
+        evaluate(session, bureau, f"recipe-{index}", 100.0 + index, suite="suite@2", first_seed=100)
+    for score in session.scalars(select(RunScore)):
+        run = session.get_one(Run, score.run_id)
+        score.score = 1.0 + (0.3 if run.seed == 100 else 0.0) + (0.5 if score.suite_id == new.id else 0.0)
+    session.flush()
+    [bridge] = board(session, suite="suite@1")["standing"]["bridges"]
+    assert (bridge["recipes"], bridge["offset"]) == (3, pytest.approx(0.5, abs=1e-9))
 
 
 def new_id(session: Session) -> str:

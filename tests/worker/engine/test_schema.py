@@ -74,6 +74,39 @@ def test_references_keep_their_recipes_name_through_the_second_script(database_u
     engine.dispose()
 
 
+def test_evaluations_of_before_begin_at_seed_zero_and_survive_the_way_back(database_url: str, tmp_path: Path) -> None:
+    config = make_alembic_config(database_url)
+    command.upgrade(config, "0011")
+    engine = make_engine(database_url)
+    now = "2026-01-31 00:00:00"
+    rows = {
+        "recipes": {"id": "rec_1", "name": "even", "fingerprint": "f", "spec": "{}", "corpora": "{}"},
+        "protocols": {"id": "pro_1", "name": "small", "version": 1, "fingerprint": "f", "spec": "{}"}
+        | {"cohort_key": "k", "learning_rate": 0.1},
+        "suites": {"id": "sui_1", "name": "held", "version": 1, "fingerprint": "f", "spec": "{}"},
+        "evaluations": {"id": "eva_1", "kind": "proxy", "recipe_id": "rec_1", "protocol_id": "pro_1"}
+        | {"suite_id": "sui_1", "seeds": 2, "learning_rates": "[]", "replicate": 0, "request_key": "k"}
+        | {"state": "finished"},
+        "runs": {"id": "run_1", "fingerprint": "f", "recipe_id": "rec_1", "protocol_id": "pro_1", "cohort_key": "k"}
+        | {"learning_rate": 0.1, "seed": 0, "replicate": 0, "state": "finished", "attempt": 1, "progress": "{}"},
+    }
+    with engine.begin() as connection:
+        for table, row in rows.items():
+            values = ", ".join(repr(value) for value in (*row.values(), now))
+            connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(row)}, created_at) VALUES ({values})")
+        connection.exec_driver_sql("INSERT INTO evaluation_runs (evaluation_id, run_id) VALUES ('eva_1', 'run_1')")
+    command.upgrade(config, "0012")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT seeds, first_seed FROM evaluations").all() == [(2, 0)]
+    command.downgrade(config, "0011")
+    assert "first_seed" not in {column["name"] for column in inspect(engine).get_columns("evaluations")}
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id, seeds FROM evaluations").all() == [("eva_1", 2)]
+        assert connection.exec_driver_sql("SELECT run_id FROM evaluation_runs").scalars().all() == ["run_1"]
+    command.upgrade(config, "head")
+    engine.dispose()
+
+
 def test_two_processes_that_start_together_upgrade_once(database_url: str, tmp_path: Path) -> None:
     environment = os.environ | {"FORETASTE_DATABASE_URL": database_url, "FORETASTE_DATA_DIR": str(tmp_path)}
     starters = [subprocess.Popen([sys.executable, "-c", UPGRADE], env=environment) for _ in range(2)]
