@@ -1,10 +1,13 @@
-"""The drawing of a rate search: score, φ, reliability and the anchors' order against the rate, a panel each."""
+"""The drawings of a rate search: score, φ, reliability and the anchors' order against the rate, a panel each, at equal
+steps and at equal Σ rates.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.dashboard.charts import Scale, Tick
 from api.dashboard.rate_panels import Panel, RateLadder, across_rates, draw_curve, draw_line, put_together, top_of
+from api.rate_searches.levels import drawn_level, rows_at
 
 Body = Mapping[str, Any]
 
@@ -12,8 +15,18 @@ RANK_STEP = 20.0
 
 
 def view_ladder(report: Body) -> RateLadder:
-    """Of a report of a search; rates ascend from left to right."""
-    rows, limits = report["rates"], report["thresholds"]
+    """Of a report of a search, at equal steps; rates ascend from left to right."""
+    return _draw(report, report["rates"])
+
+
+def view_equal_travel(report: Body) -> RateLadder | None:
+    """The same on the same axis, where all rates have travelled as far; None where no two rates are known so."""
+    level = drawn_level(report)
+    return None if level is None else _draw(report, rows_at(level, report))
+
+
+def _draw(report: Body, rows: Sequence[Body]) -> RateLadder:
+    limits = report["thresholds"]
     rates = [row["rate"] for row in rows]
     across = across_rates(rates)
     panels: list[Panel] = []

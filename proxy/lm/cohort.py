@@ -140,13 +140,11 @@ class _Cohort:
         if self._is_cancelled(run):
             self._end(run, "cancelled")
             return
-        first = run.saved_step
-        stops = sorted({*checkpoint_steps(self.protocol), until})
-        feed = TokenFeed(run.member.read, self.protocol.batch_tokens, first, until, self.device.device)
+        feed = TokenFeed(run.member.read, self.protocol.batch_tokens, run.saved_step, until, self.device.device)
         seat = _Seat(
             run=run,
             until=until,
-            stops=[stop for stop in stops if first <= stop <= until and stop not in run.checkpoints],
+            stops=run.stops(checkpoint_steps(self.protocol), until),
             lesson=Lesson(seat=number, feed=feed, peak=run.member.learning_rate, log=run.log),
         )
         self._seats[number] = seat
@@ -184,12 +182,14 @@ class _Cohort:
         return self.ranks.first(self.events.is_cancelled(run.member.run_id))
 
     def _reach_stops(self, seat: _Seat) -> None:
-        """Takes the checkpoint that is due; at its last stop the run leaves its seat."""
+        """Takes the checkpoint or the score that is due; at its last stop the run leaves its seat."""
         while seat.stops and self.trainer.step_of(seat.number) == seat.stops[0]:
             stop = seat.stops.pop(0)
             if stop in checkpoint_steps(self.protocol):
                 self.ranks.together(partial(self._take_checkpoint, seat, stop))
-                seat.speed_from = (stop, time.perf_counter())
+            if stop in seat.run.member.middles:
+                self.ranks.together(partial(self._score_middle, seat, stop))
+            seat.speed_from = (stop, time.perf_counter())
         if seat.stops:
             return
         if seat.until == self.protocol.steps:
@@ -268,6 +268,11 @@ class _Cohort:
             run.checkpoints = {step: trainer.weights(seat.number)}
         run.scored[step] = trainer.score(seat.number, self.scoring_sets)
 
+    def _score_middle(self, seat: _Seat, step: int) -> None:
+        """The weights as they are, which nothing else sees."""
+        known = seat.run.scored.get(step)
+        seat.run.middles[step] = self.trainer.score(seat.number, self.scoring_sets) if known is None else known
+
     def _enter(self, seat: _Seat) -> None:
         """Puts the run's state into its seat. Suites that were asked for since it was kept are scored now."""
         run = seat.run
@@ -337,6 +342,7 @@ class _Cohort:
             failed_step=failed_step,
             nats=run.mean_nats() if state == "finished" else {},
             nats_by_step=run.scored if state == "finished" else {},
+            nats_by_middle=run.middles if state == "finished" else {},
             weights=join_checkpoints(run.checkpoints) if state == "finished" else None,
             notes=(*self.device.notes, *run.notes),
             speeds=log.speeds(self.protocol.batch_tokens),

@@ -37,6 +37,7 @@ class Keeper:
         kept = found.run
         run.log, run.saved, run.kept_step = kept.log, kept.state, kept.state.step
         run.scored = {step: dict(nats) for step, nats in kept.scored.items()}
+        run.middles = {step: dict(nats) for step, nats in kept.middles.items()}
         run.checkpoints = {step: dict(weights) for step, weights in kept.checkpoints.items()}
         run.resumed_from = (*kept.resumed_from, kept.state.step)
         run.notes = [*kept.notes, *([f"went on from step {kept.state.step}: {problems}"] if problems else [])]
@@ -87,6 +88,7 @@ class Keeper:
             state=state,
             log=run.log,
             scored=run.scored,
+            middles=run.middles,
             checkpoints=run.checkpoints,
             place=self._place(),
             resumed_from=run.resumed_from,

@@ -17,13 +17,15 @@ Ending = Literal["finished", "stopped", "failed", "cancelled"]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One run. `read(start, count)` gives tokens of its stream, which holds token_budget + 1."""
+    """One run. `read(start, count)` gives tokens of its stream, which holds token_budget + 1. It is scored on the way
+    after `middles` steps too, which changes nothing of its training or its end."""
 
     run_id: str
     learning_rate: float
     seed: int
     read: ReadTokens
     sweep: str | None = None
+    middles: tuple[int, ...] = ()
 
 
 class CohortEvents(Protocol):
@@ -45,7 +47,7 @@ class MemberOutcome:
     many tokens a second each of them was trained at.
 
     `nats` holds, a set, the summed nats of each document, averaged over the last checkpoints, and `nats_by_step` those
-    of each of them; empty unless finished.
+    of each of them, `nats_by_middle` those on the way; empty unless finished.
     `weights` holds those checkpoints (proxy.lm.checkpoints). `seconds` are those of the training steps alone, of which
     `data_wait_seconds` waited for tokens; of steps that several runs take at once each has an equal share.
     `saving_seconds` are what keeping its state took on top of them.
@@ -71,6 +73,7 @@ class MemberOutcome:
     saving_seconds: float = 0.0
     resumed_from: tuple[int, ...] = ()
     nats_by_step: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
+    nats_by_middle: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,6 +86,7 @@ class RunInTraining:
     is_open: bool = False
     saved: TrainingState | None = None
     scored: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
+    middles: dict[int, dict[str, Float64Array]] = field(default_factory=dict)
     checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     ending: Ending | None = None
     notes: list[str] = field(default_factory=list)
@@ -95,17 +99,24 @@ class RunInTraining:
         """Where it goes on from when it next takes a seat."""
         return 0 if self.saved is None else self.saved.step
 
+    def stops(self, checkpoint_steps: Sequence[int], until: int) -> list[int]:
+        """The steps at which it is looked at from where it goes on: what has been taken is not taken again."""
+        lacking = {step for step in (*checkpoint_steps, until) if step not in self.checkpoints}
+        lacking |= {step for step in self.member.middles if step not in self.middles}
+        return sorted(step for step in lacking if self.saved_step <= step <= until)
+
     def rewind(self) -> None:
         """Back to `saved`, or to the beginning."""
         step, self.is_open = self.saved_step, False
         self.log.rewind(step)
         self.scored = {at: nats for at, nats in self.scored.items() if at <= step}
+        self.middles = {at: nats for at, nats in self.middles.items() if at <= step}
         self.checkpoints = {at: weights for at, weights in self.checkpoints.items() if at <= step}
 
     def let_go(self, ending: Ending) -> None:
         """It has ended: what was told of it is not kept any longer."""
         self.ending, self.saved = ending, None
-        self.scored, self.checkpoints = {}, {}
+        self.scored, self.middles, self.checkpoints = {}, {}, {}
 
     def mean_nats(self) -> dict[str, Float64Array]:
         """Each document's mean over the checkpoints."""

@@ -5,7 +5,7 @@ up to, so that a damaged one is found. It carries the identity of its run: proto
 state of every step, and a state of another run is never used.
 
 Tensors: `weights`, `mean`, `square` [P]; `log/loss`, `log/norm`, `log/ratio`, `log/seconds` [steps done];
-`scored/STEP/SET` [documents]; `checkpoint/STEP/NAME`.
+`scored/STEP/SET` and, on the way, `middle/STEP/SET` [documents]; `checkpoint/STEP/NAME`.
 """
 
 import json
@@ -13,7 +13,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class SavedRun:
     resumed_from: tuple[int, ...]
     notes: tuple[str, ...]
     saving_seconds: float = 0.0
+    middles: Mapping[int, Mapping[str, Float64Array]] = field(default_factory=dict)
 
 
 def write_state(path: Path, run: SavedRun, identity: str) -> None:
@@ -95,20 +96,21 @@ def _tensors(run: SavedRun) -> dict[str, Tensor]:
     done, log, state = run.log.steps_done, run.log, run.state
     found = {"weights": state.weights_P, "mean": state.mean_P, "square": state.square_P}
     found |= {f"log/{name}": from_numpy(getattr(log, f"{name}_S")[:done].copy()) for name in LOGGED}
-    for step, nats in run.scored.items():
-        found |= {f"scored/{step}/{name}": from_numpy(nats_D.copy()) for name, nats_D in nats.items()}
+    for kind, by_step in (("scored", run.scored), ("middle", run.middles)):
+        for step, nats in by_step.items():
+            found |= {f"{kind}/{step}/{name}": from_numpy(nats_D.copy()) for name, nats_D in nats.items()}
     for step, weights in run.checkpoints.items():
         found |= {f"checkpoint/{step}/{name}": tensor for name, tensor in weights.items()}
     return found
 
 
 def _run_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any], steps: int) -> SavedRun:
-    scored: dict[int, dict[str, Float64Array]] = {}
+    nats: dict[str, dict[int, dict[str, Float64Array]]] = {"scored": {}, "middle": {}}
     checkpoints: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         kind, step, name = [*key.split("/", 2), "", ""][:3]
-        if kind == "scored":
-            scored.setdefault(int(step), {})[name] = tensor.numpy()
+        if kind in nats:
+            nats[kind].setdefault(int(step), {})[name] = tensor.numpy()
         elif kind == "checkpoint":
             checkpoints.setdefault(int(step), {})[name] = tensor
     log = Log.empty(steps)
@@ -119,7 +121,8 @@ def _run_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any], steps: int)
     return SavedRun(
         state=TrainingState(**vectors, step=about["step"]),
         log=log,
-        scored=dict(sorted(scored.items())),
+        scored=dict(sorted(nats["scored"].items())),
+        middles=dict(sorted(nats["middle"].items())),
         checkpoints=dict(sorted(checkpoints.items())),
         place=about["place"],
         resumed_from=tuple(about["resumed_from"]),

@@ -136,7 +136,7 @@ def score_run(spec: ScoreRunSpec, tell: Tell) -> dict[str, Any]:
     by_step = rescore_by_step(spec.protocol, weights, sets, spec.threads)
     nats = {name: np.mean([one[name] for one in by_step.values()], axis=0) for name in sets}
     bench = Bench(spec=spec.suite, materials=materials, place=spec)
-    return bench.result(spec.run, nats, by_step).model_dump(mode="json")
+    return bench.result(spec.run, nats, by_step, {}).model_dump(mode="json")
 
 
 def rescore_runs(spec: RescoreRunsSpec, tell: Tell) -> dict[str, Any]:

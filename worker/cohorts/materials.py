@@ -44,17 +44,20 @@ from worker.cohorts.messages import (
     CheckpointScore,
     ChildSpec,
     CorpusSpec,
+    MiddleScore,
     ProtocolSpec,
     RunSpec,
     SetResult,
     SuiteResult,
     SuiteSpec,
 )
+from worker.cohorts.middles import shares_at
 from worker.cohorts.overlaps import decontamination_ngrams, find_leaks, held_out_ngrams
 from worker.cohorts.reading import Tell, nobody_asks, tell_lazily
 from worker.sharing import load_tokenizer, share_file, shared_store, tokens_of
 
 Float64Array = npt.NDArray[np.float64]
+NatsByStep = Mapping[int, Mapping[str, Float64Array]]  # of each document, by `set_name`
 SetKey = tuple[str, str | None, str | None]  # content, cluster and prompt field: equal sets of two suites score once
 
 
@@ -256,9 +259,9 @@ class Bench:
     place: ProtocolSpec
 
     def result(
-        self, run: RunSpec, nats: Mapping[str, Float64Array], nats_by_step: Mapping[int, Mapping[str, Float64Array]]
+        self, run: RunSpec, nats: Mapping[str, Float64Array], nats_by_step: NatsByStep, nats_by_middle: NatsByStep
     ) -> SuiteResult:
-        """Writes the losses of each document and sums them up; `nats`, the mean of all steps, by `set_name`."""
+        """Writes the losses of each document and sums them up; nats by `set_name`, `nats` the mean of all steps."""
         losses: dict[str, SetLosses] = {}
         leaks = self.materials.leaks(run, self.spec)
         measured: dict[str, SetResult] = {}
@@ -282,6 +285,7 @@ class Bench:
             sets=measured,
             artifact=relative_path(self.place, path),
             checkpoints=self._checkpoints(run, measured, nats_by_step),
+            middles=self._middles(run, measured, nats_by_middle),
         )
 
     def _source_share(self, run: RunSpec, part: ValidationSet) -> float | None:
@@ -292,9 +296,9 @@ class Bench:
         return math.fsum(use.share for use in uses if run.corpora[use.corpus].fingerprint == part.held_out_from)
 
     def _checkpoints(
-        self, run: RunSpec, measured: Mapping[str, SetResult], nats_by_step: Mapping[int, Mapping[str, Float64Array]]
+        self, run: RunSpec, measured: Mapping[str, SetResult], nats_by_step: NatsByStep
     ) -> tuple[CheckpointScore, ...]:
-        names = {part.name: set_name(part, self.spec.corpora[part.corpus]) for part in self.spec.suite.sets}
+        names = self._names()
         return checkpoint_scores(
             {step: {name: nats[names[name]] for name in names} for step, nats in nats_by_step.items()},
             {name: part.text_bytes for name, part in measured.items()},
@@ -302,6 +306,19 @@ class Bench:
             self.place.protocol,
             is_even=is_even_stream(run.recipe, self.materials.plan(run)),
         )
+
+    def _middles(
+        self, run: RunSpec, measured: Mapping[str, SetResult], nats_by_middle: NatsByStep
+    ) -> tuple[MiddleScore, ...]:
+        """Without the steps that were scored before this suite was asked for."""
+        needed = set(self._names().values())
+        whole = {step: nats for step, nats in nats_by_middle.items() if needed <= nats.keys()}
+        share = shares_at(self.place.protocol, whole)
+        scores = self._checkpoints(run, measured, whole)
+        return tuple(MiddleScore(**one.model_dump(), share=share[one.step]) for one in scores)
+
+    def _names(self) -> dict[str, str]:
+        return {part.name: set_name(part, self.spec.corpora[part.corpus]) for part in self.spec.suite.sets}
 
 
 def _measure(

@@ -20,6 +20,7 @@ from proxy.suites import Suite
 
 CANCEL = "cancel"
 STOP = "stop"
+NEAR_SHARE = 0.05  # of a level of Σ rates: a step that is further from it is another level
 READING = {"activity", "corpus", "documents", "bytes", "of_bytes", "megabytes_a_second"}
 
 
@@ -53,6 +54,7 @@ class RunSpec(Message):
 
     A replicate starts from the same weights as the run it repeats and draws its own documents, as another recipe of the
     same content would: what differs between replicates is noise alone. `attempt` and `claim` name who keeps its state.
+    It is scored on the way too, where it has travelled these `middles`, shares of its whole Σ rates.
     """
 
     id: str
@@ -65,6 +67,7 @@ class RunSpec(Message):
     suites: tuple[str, ...]
     attempt: int = 1
     claim: str = "alone"
+    middles: tuple[float, ...] = ()
 
     @property
     def data_seed(self) -> int:
@@ -236,15 +239,22 @@ class CheckpointScore(Message):
     is_budget: bool
 
 
+class MiddleScore(CheckpointScore):
+    """One suite on the way, after a `share` of the run's whole Σ rates."""
+
+    share: float
+
+
 class SuiteResult(Message):
     """One suite of one run; `score` is the share-weighted bits per byte. It is the mean of `checkpoints`, which older
-    runs did not keep."""
+    runs did not keep. `middles` are no part of it, and left out where nobody asked for any."""
 
     suite: str
     score: float
     sets: dict[str, SetResult]
     artifact: str
     checkpoints: tuple[CheckpointScore, ...] = ()
+    middles: tuple[MiddleScore, ...] = Field(default=(), exclude_if=lambda middles: not middles)
 
 
 class SourceUse(Message):

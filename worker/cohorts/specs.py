@@ -27,6 +27,7 @@ from worker.cohorts.messages import (
 from worker.corpora import find_corpus
 from worker.jobs import JobKind
 from worker.parts import parts_of
+from worker.rate_searches.middles import wanted_middles
 from worker.retirements import retired_sets
 from worker.settings import Settings
 from worker.store.models import Corpus, Evaluation, EvaluationRun, Job, Run, Suite
@@ -36,13 +37,14 @@ from worker.store.states import State
 def build_cohort_spec(session: Session, runs: Sequence[Run], settings: Settings) -> CohortSpec:
     """What a child needs to train the runs, all of one cohort key. NotFoundError if a corpus is registered no more."""
     suites = {run.id: _suites_of(session, run.id) for run in runs}
+    middles = wanted_middles(session, [run.id for run in runs])
     distinct = {suite.id: suite for part in suites.values() for suite in part}
     under = _under(session, runs[0], settings)
     ranks = min(settings.ranks, under["protocol"].batch_sequences)  # each has a row of every batch
     return CohortSpec(
         **under | {"threads": settings.threads_a_rank(ranks)},
         suites=tuple(_suite_spec(session, suite) for suite in distinct.values()),
-        runs=tuple(_run_spec(session, run, suites[run.id]) for run in runs),
+        runs=tuple(_run_spec(session, run, suites[run.id], middles.get(run.id, ())) for run in runs),
         checkpoint_seconds=settings.checkpoint_seconds,
         micro_batches=max(_micro_batches(run) for run in runs),
         stacked_runs=1 if any(_has_broken(run) for run in runs) else settings.stacked_runs,
@@ -170,7 +172,7 @@ def _suites_of(session: Session, run_id: str) -> Sequence[Suite]:
     return [suite for suite in suites if not retired_sets(session, suite)]
 
 
-def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
+def _run_spec(session: Session, run: Run, suites: Iterable[Suite], middles: tuple[float, ...] = ()) -> RunSpec:
     return RunSpec(
         id=run.id,
         recipe=RecipeSpec.model_validate(run.recipe.spec),
@@ -184,6 +186,7 @@ def _run_spec(session: Session, run: Run, suites: Iterable[Suite]) -> RunSpec:
         suites=tuple(suite.id for suite in suites),
         attempt=max(run.attempt, 1),
         claim=(run.lease_owner or "alone").rpartition(":")[2],
+        middles=middles,
     )
 
 

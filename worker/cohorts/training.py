@@ -41,6 +41,7 @@ from worker.cohorts.messages import (
     SourceUse,
     SuiteSpec,
 )
+from worker.cohorts.middles import middle_steps
 from worker.cohorts.reading import nobody_asks
 from worker.sharing import share_file
 
@@ -242,7 +243,14 @@ def _prepare(
 def _member(run: RunSpec, plan: SamplingPlan, protocol: Protocol) -> Member:
     """What else is read off the plan (bounds, leaks) is of the documents in order, even if the run's tokens are not."""
     read = shuffled_documents(plan, run.data_seed) if protocol.shuffled_tokens else plan.read
-    return Member(run_id=run.id, learning_rate=run.learning_rate, seed=run.seed, read=read, sweep=run.sweep)
+    return Member(
+        run_id=run.id,
+        learning_rate=run.learning_rate,
+        seed=run.seed,
+        read=read,
+        sweep=run.sweep,
+        middles=middle_steps(protocol, run.middles),
+    )
 
 
 def _safe(run: RunSpec, plan: SamplingPlan, spec: CohortSpec) -> Safe:
@@ -278,7 +286,10 @@ def _ended(
         benches = [
             Bench(spec=suite, materials=materials, place=spec) for suite in spec.suites if suite.id in run.suites
         ]
-        suites = {bench.spec.id: bench.result(run, outcome.nats, outcome.nats_by_step) for bench in benches}
+        suites = {
+            bench.spec.id: bench.result(run, outcome.nats, outcome.nats_by_step, outcome.nats_by_middle)
+            for bench in benches
+        }
         result = result.model_copy(update={"suites": suites})
         assert outcome.weights is not None
         path = new_checkpoint_path(spec, run.id)

@@ -12,6 +12,7 @@ from proxy.errors import ConflictError
 from proxy.protocols import Protocol as ProtocolSpec
 from worker.cohorts.floor import update_ulps_of
 from worker.cohorts.messages import SetResult
+from worker.rate_searches.equal_travel import with_rates
 from worker.rate_searches.points import Point, controls, ladder_points
 from worker.set_results import set_results
 from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Run, RunScore
@@ -25,8 +26,8 @@ LOSS, RATE = 1, 3  # columns of a curve
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """A ladder whose anchors are named by their recipes' ids, the same runs as rows to be kept and shown, and the
-    training losses (nats a token, mean over anchors and seeds) of all rates at the same Σ rates."""
+    """A ladder whose anchors are named by their recipes' ids, the same runs as rows to be kept and shown, and all rates
+    at the same Σ rates: training losses (nats a token, mean over anchors and seeds), scores, ranks."""
 
     ladder: "Ladder"
     rows: list[dict[str, Any]]
@@ -57,7 +58,8 @@ def gather(session: Session, search: RateSearch) -> Gathered:
         tokens_per_second=median(speeds) if speeds else None,
     )
     rows = [_row(run, one) for run, one in found]
-    return Gathered(ladder=ladder, rows=rows, equal_travel=_equal_travel(ladder, found))
+    levels = with_rates(session, search, ladder, found, _equal_travel(ladder, found))
+    return Gathered(ladder=ladder, rows=rows, equal_travel=levels)
 
 
 def _equal_travel(ladder: "Ladder", found: "list[tuple[Run, LadderRun]]") -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ of a recipe's own stream; rates are Adam's step size.
 """
 
 from proxy.ranking.rate_search.budgets import Budget, Need
+from proxy.ranking.rate_search.equal_travel import TravelRow, row_at
 from proxy.ranking.rate_search.findings import AnchorOptimum, Finding, Outcome, RateRow
 from proxy.ranking.rate_search.gates import Gate, Verdict
 from proxy.ranking.rate_search.ladder import Ladder, LadderRun, Thresholds
@@ -30,8 +31,10 @@ __all__ = [
     "Outcome",
     "RateRow",
     "Thresholds",
+    "TravelRow",
     "Verdict",
     "losses_at_travel",
+    "row_at",
     "search_rate",
     "travel_in_steps",
     "update_in_ulps",

@@ -11,7 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from api.dashboard.rate_ladder import view_ladder
+from api.dashboard.rate_ladder import view_equal_travel, view_ladder
+from api.rate_searches.levels import drawn_level
 from api.rate_searches.picture import draw_search, make_figure
 from proxy.ranking.rate_search import Ladder, search_rate
 from tests.api.dashboard.conftest import Seed
@@ -154,3 +155,101 @@ def test_the_picture_shows_the_same_numbers_as_the_report(tmp_path: Path) -> Non
     assert sorted(line.get_label() for line in ranks.lines[: len(ANCHORS)]) == sorted(ANCHORS)
     draw_search(search, tmp_path / "new" / "search.png")
     assert (tmp_path / "new" / "search.png").read_bytes().startswith(b"\x89PNG")
+
+
+def level_of(report: dict[str, Any], index: int, known: tuple[float, ...], *, is_end: bool = True) -> dict[str, Any]:
+    """A level of Σ rates at which these rates are known: scores are 9 less the rate's place, ranks are turned round."""
+    travel, rates = report["rates"][index]["travel"], [row["rate"] for row in report["rates"]]
+    rows = [
+        {
+            "rate": rate,
+            "step": 1000 - RATES.index(rate),
+            "travel": travel,
+            "is_end": is_end or rate == rates[index],
+            "score": 9.0 - RATES.index(rate),
+            "progress_median": 0.61,
+            "reliability": 0.912,
+            "reliability_low": 0.85,
+            "scores": dict.fromkeys(ANCHORS, 9.0),
+            "ranks": {anchor: len(ANCHORS) - place for place, anchor in enumerate(ANCHORS)},
+        }
+        for rate in known
+    ]
+    missing = {f"{rate:.6g}": "12 of 12 runs were not scored there" for rate in rates[index:] if rate not in known}
+    return {"travel": travel, "losses": {f"{rate:g}": 5.25 for rate in rates}, "rates": rows, "missing": missing}
+
+
+def with_levels(report: dict[str, Any], *known: tuple[float, ...], is_end: bool = True) -> dict[str, Any]:
+    levels = [level_of(report, index, rates, is_end=is_end) for index, rates in enumerate(known)]
+    return {**report, "equal_travel": levels}
+
+
+ALL_KNOWN = tuple(RATES[index:] for index in range(len(RATES)))
+
+
+def test_at_equal_travel_the_page_draws_the_chosen_rates_level_and_tells_every_one(
+    client: TestClient, seed: Seed, ranked: list[Protocol]
+) -> None:
+    report = with_levels(report_of(ladder_of()), RATES, RATES[1:], RATES[2:3], RATES[3:])
+    seed(lambda session: add_search(session, State.FINISHED, report))
+    text = page(client)
+    assert f"Σ rates = {report['rates'][0]['travel']:.3g}" in text
+    assert text.count('<svg class="scatter ladder"') == 2
+    turned = " · ".join(f"{rank} {name}" for rank, name in enumerate(ANCHORS[::-1], start=1))
+    assert text.count(turned) == 9
+    assert text.count("not known: 12 of 12 runs were not scored there") == 1
+    assert "what a shorter run would have ended with" not in text
+
+
+def test_under_a_decay_the_page_says_that_a_middle_is_no_end(
+    client: TestClient, seed: Seed, ranked: list[Protocol]
+) -> None:
+    seed(lambda session: add_search(session, State.FINISHED, with_levels(report_of(ladder_of()), RATES, is_end=False)))
+    assert "a middle is not what a shorter run would have ended with" in page(client)
+
+
+@pytest.mark.parametrize("known", [(), tuple((rate,) for rate in RATES)])
+def test_without_scores_on_the_way_the_page_says_so(
+    client: TestClient, seed: Seed, ranked: list[Protocol], known: tuple[tuple[float, ...], ...]
+) -> None:
+    report = report_of(ladder_of())  # with `known`, as a report of runs that were trained before; without, an older one
+    seed(lambda session: add_search(session, State.FINISHED, with_levels(report, *known) if known else report))
+    text = page(client)
+    assert "are not known at equal Σ rates" in text
+    assert text.count('<svg class="scatter ladder"') == 1
+
+
+def test_the_level_that_decides_is_drawn() -> None:
+    report = with_levels(report_of(ladder_of()), *ALL_KNOWN)
+    assert drawn_level(report) is report["equal_travel"][0]  # of the rate that was chosen
+    open_ = {**report, "rate": None}
+    assert drawn_level(open_) is report["equal_travel"][1]  # of the highest that is low enough
+    none = {**open_, "rates": [{**row, "is_low_enough": False} for row in report["rates"]]}
+    assert drawn_level(none) is report["equal_travel"][2]  # the largest that two rates know
+    assert drawn_level({**report, "equal_travel": [{"travel": 1.0, "losses": {}}]}) is None
+
+
+def test_both_drawings_share_their_axis_and_unknown_rates_leave_a_gap() -> None:
+    report = with_levels(report_of(ladder_of()), (RATES[0], RATES[2], RATES[3]))
+    steps, travel = view_ladder(report), view_equal_travel(report)
+    assert travel is not None
+    assert (travel.rates, travel.marks) == (steps.rates, steps.marks)
+    dots = {x for x, _ in travel.panels[0].lines[0].dots}
+    assert dots == {x for place, (x, _) in enumerate(steps.panels[1].lines[0].dots) if place != 1}
+    assert travel.panels[0].lines[0].path.count("M") == 2
+    first = [line.label_y for line in travel.panels[3].lines]
+    assert first == sorted(first, reverse=True)  # the ranks are turned round there
+
+
+def test_the_picture_has_equal_travel_beside_equal_steps() -> None:
+    report = with_levels(report_of(ladder_of()), *ALL_KNOWN)
+    axes = make_figure({"protocol": {"name": "tiny", "version": 1}, "report": report}).axes
+    assert len(axes) == 8
+    steps, travel = axes[0], axes[1]
+    assert travel.get_title(loc="left") == f"at equal Σ rates, {report['rates'][0]['travel']:.3g}"
+    assert travel.lines[0].get_xydata().tolist() == [[rate, 9.0 - place] for place, rate in enumerate(RATES)]
+    assert steps.get_ylim() == travel.get_ylim()
+    low, high = axes[7].get_ylim()
+    assert low > high  # rank 1 is on top
+    ranks = {line.get_label(): list(line.get_ydata()) for line in axes[7].lines[: len(ANCHORS)]}
+    assert ranks == {anchor: [len(ANCHORS) - place] * 4 for place, anchor in enumerate(ANCHORS)}

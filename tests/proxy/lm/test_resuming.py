@@ -97,6 +97,12 @@ def assert_same(one: MemberOutcome, other: MemberOutcome) -> None:
         assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
+def assert_same_middles(one: MemberOutcome, other: MemberOutcome) -> None:
+    assert one.nats_by_middle.keys() == other.nats_by_middle.keys()
+    for step, nats in one.nats_by_middle.items():
+        assert all(np.array_equal(nats[name], other.nats_by_middle[step][name]) for name in nats)
+
+
 def reached(stop: int, _: str, step: int) -> bool:
     return step >= stop
 
@@ -111,6 +117,32 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(place: Place, steps: list[int
     assert_same(resumed, train(one, member(one, "a"))["a"])
     assert len(resumed.resumed_from) == len(steps)
     assert all(0 < step <= 60 for step in resumed.resumed_from)
+
+
+@pytest.mark.parametrize("seconds", [3600, ALWAYS])
+@pytest.mark.parametrize("stop", [13, 20, 31])
+def test_a_run_that_was_stopped_keeps_its_scores_on_the_way(place: Place, stop: int, seconds: float) -> None:
+    one = asked()
+    watched = replace(member(one, "a"), middles=(7, 13, 31, 36))
+    place.seconds = seconds
+    place.train(one, watched, stop_after=partial(reached, stop))
+    resumed = place.train(one, watched)["a"]
+    expected = train(one, watched)["a"]
+    assert_same(resumed, expected)
+    assert_same_middles(resumed, expected)
+    assert resumed.resumed_from
+
+
+def test_scores_on_the_way_outlive_the_wish_for_them(place: Place) -> None:
+    one = asked()
+    watched = replace(member(one, "a"), middles=(7, 31))
+    place.train(one, watched, stop_after=partial(reached, 20))
+    resumed = place.train(one, member(one, "a"))["a"]
+    assert list(resumed.nats_by_middle) == [7]
+    late = place.train(one, member(one, "b"), stop_after=partial(reached, 20))
+    assert late == {}
+    resumed = place.train(one, replace(member(one, "b"), middles=(7, 31)))["b"]
+    assert list(resumed.nats_by_middle) == [31]  # step 7 was over before anybody asked
 
 
 def test_a_state_after_every_step_changes_nothing_and_only_the_newest_stays(place: Place) -> None:
