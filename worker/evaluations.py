@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
@@ -13,7 +14,7 @@ from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.seeds import require_first_seed, seeds_from
-from worker.lookup import find_or_add
+from worker.lookup import find_or_add, in_parts
 from worker.parsing import pointing_into
 from worker.protocols import find_protocol
 from worker.recipes import recipe_of
@@ -104,7 +105,8 @@ def lock_requested(session: Session, requests: Sequence[Request]) -> Sequence[Ev
         for request, recipe, protocol, _, rates in found
         for content in _contents(request, recipe, protocol, rates)
     }
-    lock_runs(session, session.scalars(select(Run.id).where(Run.fingerprint.in_(contents))))
+    ids = (session.scalars(select(Run.id).where(Run.fingerprint.in_(part))) for part in in_parts(contents))
+    lock_runs(session, chain.from_iterable(ids))
     return known
 
 
@@ -204,8 +206,8 @@ def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
 def lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
     """The runs as they are now, unchanged by anybody until the transaction ends: whoever cancels them, or stores
     their end, comes before or after. Locked in the order of their ids, as everywhere."""
-    locked = select(Run).where(Run.id.in_(list(run_ids))).order_by(Run.id).with_for_update()
-    return session.scalars(locked.execution_options(populate_existing=True)).all()
+    locked = select(Run).order_by(Run.id).with_for_update().execution_options(populate_existing=True)
+    return [run for part in in_parts(run_ids) for run in session.scalars(locked.where(Run.id.in_(part)))]
 
 
 def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, seed: int, sweep: str | None) -> Run:

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +14,7 @@ from proxy.errors import InvalidInputError, NotFoundError
 Row = TypeVar("Row")
 VERSION = re.compile(r"[0-9]{1,9}")  # what every database's integer holds
 MOST_TRIES = 10  # each lost race means that somebody else's row was made
+MOST_VALUES = 10_000  # of one statement: SQLite takes 32,766, PostgreSQL 65,535
 
 
 def unknown(pointer: str, reference: str, noun: str, names: Iterable[str]) -> InvalidInputError:
@@ -51,6 +52,13 @@ def find_or_add(session: Session, find: Callable[[], Row | None], make: Callable
         else:
             return made, True
     return row, False
+
+
+def in_parts(values: Iterable[str]) -> Iterator[list[str]]:
+    """Without repetitions and in order, as many at once as every database takes in one statement."""
+    ordered = sorted(set(values))
+    for start in range(0, len(ordered), MOST_VALUES):
+        yield ordered[start : start + MOST_VALUES]
 
 
 def unique_names(rows: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
-from api.dashboard.study_ladder import view_study
+from api.dashboard.study_ladder import shown_rows, view_study
 from api.studies.markdown import edge_words, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
@@ -22,10 +22,12 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteView:
-    """One suite of the report. `axes` are those with at least two recipes at some rate; `edge` is empty where every
-    best rate lies inside its grid. `remarks` are beside the search's conclusion."""
+    """One suite of the report. `has_rows`: some rate has recipes to compare; a drawing needs two such rates. `axes` are
+    those with at least two recipes at some rate; `edge` is empty where every best rate lies inside its grid. `remarks`
+    are beside the search's conclusion."""
 
     body: Body
+    has_rows: bool
     drawing: RateLadder | None
     axes: tuple[str, ...]
     edge: str
@@ -72,6 +74,7 @@ def _view(report: Body, suite: Body) -> SuiteView:
     rows: Sequence[Body] = suite["table"]["rows"]
     return SuiteView(
         body=suite,
+        has_rows=bool(shown_rows(suite)),
         drawing=view_study(suite),
         axes=tuple(sorted({axis for row in rows for axis in row["parts"]["by_axis"]})),
         edge=edge_words(suite),

@@ -7,7 +7,8 @@ from api.dashboard.rate_panels import RateLadder, across_rates, draw_curve, put_
 
 Body = Mapping[str, Any]
 
-LEAST = 2  # recipes that have an order
+LEAST_RECIPES = 2  # that have an order
+LEAST_RATES = 2  # a line is drawn through
 PANELS = (
     ("Spearman ρ, with its 95 % interval for new recipes", "spearman"),
     ("Decision accuracy", "decision_accuracy"),
@@ -15,10 +16,15 @@ PANELS = (
 )
 
 
+def shown_rows(suite: Body) -> list[Body]:
+    """Rates of one suite of a report at which there is something to compare."""
+    return [row for row in suite["table"]["rows"] if row["figures"]["n"] >= LEAST_RECIPES]
+
+
 def view_study(suite: Body) -> RateLadder | None:
-    """Of one suite of a report; None while too few recipes have a reference. A panel's dashed line is chance."""
-    rows = [row for row in suite["table"]["rows"] if row["figures"]["n"] >= LEAST]
-    if len(rows) < LEAST:
+    """Of one suite of a report; None while too few rates have something to show. A panel's dashed line is chance."""
+    rows = shown_rows(suite)
+    if len(rows) < LEAST_RATES:
         return None
     rates = [row["rate"] for row in rows]
     across = across_rates(rates)

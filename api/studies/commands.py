@@ -62,13 +62,21 @@ def report(
     file: SpecArgument,
     out: Annotated[Path, typer.Option(help="Folder for README.md, report.json and the pictures.")],
     folder: FolderOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
 ) -> None:
     """Write the report of what is there by now, also while the study runs; nothing is trained."""
-    from api.studies.report import read_report, settings_of, write_report
+    from api.studies.report import fetch_report, read_report, settings_of, write_report
 
     definition = read_definition(file)
-    settings = settings_of(folder or Path("var") / definition.name)
-    for path in write_report(read_report(definition, settings), out):
+    if url is not None and folder is not None:
+        raise InvalidInputError.at("--folder", str(folder), f"is not read where --url names a service ({url})")
+    if url is None:
+        found = read_report(definition, settings_of(folder or Path("var") / definition.name))
+    else:
+        with connect(url, key) as client:
+            found = fetch_report(client.get, definition.name, url)
+    for path in write_report(found, out):
         console.print(f"Written: {path}", markup=False)
 
 
@@ -78,7 +86,8 @@ def cancel(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Cancel a study and what was queued for it alone; what is trained stays, and running it again goes on."""
+    """Cancel a study, or what still trains of one that failed: what was queued for it alone. What is trained stays, and
+    running it again goes on."""
     with connect(url, key) as client:
         address = f"/v1/studies/{quote(name, safe='')}"
         client.delete(address)

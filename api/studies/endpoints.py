@@ -49,8 +49,8 @@ def show_one(study: str, session: Reading) -> StudyOut:
 
 @router.get("/{study}/report")
 def report(study: str, session: Reading) -> dict[str, Any]:
-    """The tables of its report, of what is there by now: agreement with the references rate by rate on each suite,
-    differences between rates, what the rate search would choose, every recipe, costs."""
+    """The tables of its report, of what is there by now: its state, agreement with the references rate by rate on each
+    suite, differences between rates, what the rate search would choose, every recipe, costs."""
     from worker.studies.reports import report_of_row
 
     return report_of_row(session, studies.get_study(session, study))
@@ -58,5 +58,6 @@ def report(study: str, session: Reading) -> dict[str, Any]:
 
 @router.delete("/{study}")
 def cancel(key: Key, study: str, writing: Writing) -> StudyOut:
-    """Cancels a study and what was queued for it alone; one that has ended is left alone."""
+    """Cancels a study and what was queued for it alone. One that has ended is left alone, but for one that failed while
+    evaluations of it go on."""
     return show(writing.session, studies.cancel_study(writing.session, study))

@@ -19,6 +19,7 @@ FIGURES = (
     ("regret@5", "regret_at_5", "{:.4f}"),
 )
 SHORT = FIGURES[:1] + FIGURES[2:4]
+ENDED_EARLY = {"failed": "has failed", "cancelled": "was cancelled"}
 
 
 def as_markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
@@ -33,8 +34,8 @@ def as_markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     if report["description"]:
-        yield f"{report['description'].capitalize()}."
-    yield _standing(report["progress"], is_partial=report["is_partial"])
+        yield report["description"]
+    yield _standing(report)
     for name in ("proxies", "references"):
         shape = report["shapes"][name]
         seeds = describe_seeds(shape["first_seed"], shape["seeds"])
@@ -46,14 +47,23 @@ def _head(report: Report) -> Iterator[str]:
     yield "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in report["machine"].items()) + "."
 
 
-def _standing(progress: Report, *, is_partial: bool) -> str:
+def _standing(report: Report) -> str:
+    progress = report["progress"]
     labels = ", ".join(f"{count} {label}" for label, count in sorted(progress["labels"].items())) or "none"
     told = (
         f"{progress['proxy_evaluations_finished']} of {progress['proxy_evaluations']} proxy evaluations have finished, "
         f"{progress['recipes_with_references']} of {progress['recipes_to_have_references']} recipes have swept "
         f"references ({labels}), {progress['recipes_with_all_seeds']} of them with all seeds."
     )
-    return f"**Partial: this study has not ended.** {told}" if is_partial else f"All has ended: {told}"
+    return f"{_state(report)} {told}"
+
+
+def _state(report: Report) -> str:
+    """What was trained before there were rows of studies has no state."""
+    if (ended := ENDED_EARLY.get(report["state"])) is not None:
+        because = f": {report['error']}" if report["error"] else "."
+        return f"**This study {ended}{because}** Run again, it goes on."
+    return "**Partial: this study has not ended.**" if report["is_partial"] else "All has ended:"
 
 
 def _suite(report: Report, suite: Report) -> Iterator[str]:

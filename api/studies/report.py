@@ -1,10 +1,12 @@
 """A study's report as files that can be committed: `report.json`, `README.md` and pictures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from api.client import Resource
 from api.demo.machine import describe_machine
 from api.demo.report import write_text
 from api.studies.markdown import as_markdown
@@ -41,6 +43,11 @@ def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, An
         finally:
             engine.dispose()
     return {**report, "machine": describe_machine(settings.owned_threads)}
+
+
+def fetch_report(get: Callable[[str], Resource], study: str, url: str) -> dict[str, Any]:
+    """From the service at `url`, which `get` asks; `study` is its name or id."""
+    return {**get(f"/v1/studies/{quote(study, safe='')}/report"), "machine": {"trained_by": url}}
 
 
 def make_folder(out: Path) -> None:

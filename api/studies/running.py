@@ -7,7 +7,7 @@ from pathlib import Path
 from api.studies.cost import describe, measure_speed
 from api.studies.markdown import describe_row, edge_words, search_remarks
 from api.studies.registration import register, request_of
-from api.studies.report import Report, read_report, settings_of, write_report
+from api.studies.report import Report, fetch_report, read_report, settings_of, write_report
 from api.studies.service import study_service
 from api.studies.watching import follow
 from proxy.studies import StudyDefinition
@@ -42,7 +42,7 @@ def run_study(  # noqa: PLR0913 - what a command takes
         study = follow(service, service.post("/v1/studies", body), say, poll_seconds)
         say("All has ended.")
         if url is not None:
-            report = {**service.get(f"/v1/studies/{study['id']}/report"), "machine": {"trained_by": url}}
+            report = fetch_report(service.get, study["id"], url)
     if url is None:
         report = read_report(definition, settings_of(folder))
     _tell(report, out or folder / "report", say)

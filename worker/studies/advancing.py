@@ -13,6 +13,7 @@ from proxy.errors import ConflictError, ForetasteError
 from worker.evaluations import Request, conclude_evaluations
 from worker.references import ReferenceFields, register_reference
 from worker.settings import Settings
+from worker.shared_evaluations import own_after
 from worker.store.models import Evaluation, Run, RunScore, Study, utc_now
 from worker.store.sessions import Sessions
 from worker.store.states import State
@@ -83,23 +84,25 @@ def _step(session: Session, settings: Settings, row: Study) -> None:
 
 def _ask_for_more_seeds(session: Session, settings: Settings, row: Study, due: list[Point]) -> list[Point]:
     """One evaluation a suite; [] where one seed is enough."""
-    asked: list[Point] = []
-    if row.spec["references"]["seeds"] > 1:
-        own = {point["evaluation"] for point in row.points if point["is_own"]}
-        swept = of_kind(due, SWEEPS)
-        for recipe in dict.fromkeys(point["recipe"] for point in swept):
-            points = [point for point in swept if point["recipe"] == recipe]
-            for point in _more_seeds(session, settings, row, points):
-                asked.append(point | {"is_own": point["is_own"] or point["evaluation"] in own})
-        conclude_evaluations(session, settings, [point["evaluation"] for point in asked])
+    if row.spec["references"]["seeds"] == 1:
+        return []
+    swept = of_kind(due, SWEEPS)
+    requests = [
+        request
+        for recipe in dict.fromkeys(point["recipe"] for point in swept)
+        for request in _more_seeds(session, row, [point for point in swept if point["recipe"] == recipe])
+    ]
+    own = own_after(session, row.points, requests)
+    asked = [submit_point(session, settings, MORE_SEEDS, request, own, checks_data=False) for request in requests]
+    conclude_evaluations(session, settings, [point["evaluation"] for point in asked])
     return asked
 
 
-def _more_seeds(session: Session, settings: Settings, row: Study, sweeps: list[Point]) -> list[Point]:
+def _more_seeds(session: Session, row: Study, sweeps: list[Point]) -> list[Request]:
     """Of one recipe: the sweeps on all suites."""
     wanted = trained_of(row, "references")
     rates = rates_of_more_seeds(_tried(session, point) for point in sweeps)
-    requests = [
+    return [
         Request(
             recipe=point["recipe"],
             protocol=point["protocol"],
@@ -112,7 +115,6 @@ def _more_seeds(session: Session, settings: Settings, row: Study, sweeps: list[P
         for point in sweeps
         if rates
     ]
-    return [submit_point(session, settings, MORE_SEEDS, request, checks_data=False) for request in requests]
 
 
 def _tried(session: Session, sweep: Point) -> list[Tried]:
@@ -142,7 +144,7 @@ def _register(session: Session, settings: Settings, row: Study, due: list[Point]
     for point in due:
         evaluation = session.get_one(Evaluation, point["evaluation"])
         scores = _scores(session, evaluation)
-        for run in evaluation.runs:
+        for run in _registered_runs(evaluation, point["kind"]):
             if run.result and run.state in (State.FINISHED, State.STOPPED):
                 fields = _reference(evaluation, run, scores.get(run.id), sets[point["suite"]], axes[point["recipe"]])
                 if register_reference(session, fields)[1]:
@@ -150,6 +152,13 @@ def _register(session: Session, settings: Settings, row: Study, due: list[Point]
     session.flush()
     if changed:
         references_changed(session, settings, sorted(changed))
+
+
+def _registered_runs(evaluation: Evaluation, kind: str) -> list[Run]:
+    """The first seed is the sweep's own run. More seeds of a single rate, which studies once asked for, are no sweep:
+    their first seed is another run of the same setting, whose last bits may differ."""
+    is_single = kind == MORE_SEEDS and len(evaluation.learning_rates) == 1
+    return [run for run in evaluation.runs if run.seed > evaluation.first_seed or not is_single]
 
 
 def _reference(evaluation: Evaluation, run: Run, score: float | None, reference_set: str, axis: str) -> ReferenceFields:

@@ -19,6 +19,7 @@ from worker.parsing import pointing_into, validate
 from worker.protocols import resolve_protocol
 from worker.recipes import find_recipe
 from worker.store.models import Recipe, Study, Suite, Tokenizer
+from worker.studies.sets import set_problems
 from worker.suites import find_suite
 from worker.tokenizers import find_tokenizer
 
@@ -123,6 +124,9 @@ def plan_study(session: Session, request: StudyRequest) -> Plan:
         reference=_protocol(session, REFERENCE, references, request.named(REFERENCE), max(references.rates), tokenizer),
     )
     _check_size(plan)
+    named = [(suite.row, suite.reference_set) for suite in plan.suites]
+    if problems := list(set_problems(session, request, plan.reference, named)):
+        raise InvalidInputError(problems)
     return plan
 
 

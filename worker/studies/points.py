@@ -1,10 +1,11 @@
 """The points of a study: its evaluations, as its row keeps them.
 
-`is_own`: this study made it, so this study may cancel it. `is_taken_up`: its references are registered, and of a sweep
-the further seeds are asked for.
+`is_own`: queued for this study, so this study may cancel it (worker.shared_evaluations). `is_taken_up`: its references
+are registered, and of a sweep the further seeds are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
+from worker.recipes import find_recipe
 from worker.settings import Settings
+from worker.shared_evaluations import own_after
 from worker.store.models import Evaluation, Study
 from worker.store.states import State
 from worker.studies.plans import pointing_at, trained_of
@@ -25,22 +28,43 @@ GROUP = 4  # recipes whose sweeps and proxies come before the next ones': partia
 Point = dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """One evaluation that a study asks for; `recipe` and `suite` are places in the study."""
+
+    kind: str
+    request: Request
+    recipe: int
+    name: str
+    suite: int
+    checks_data: bool
+
+
 def submit_points(session: Session, settings: Settings, row: Study) -> None:
     """All proxies and sweeps of a new study; what is there is found. InvalidInputError where one cannot be trained."""
-    recipes = row.spec["recipes"]
+    asked = list(_asked(row))
+    own = own_after(session, row.points, [one.request for one in asked])
     points: list[Point] = []
-    for start in range(0, len(recipes), GROUP):
-        group = list(enumerate(recipes))[start : start + GROUP]
-        for index, recipe in group:
-            if recipe["is_referenced"]:
-                points += _sweeps(session, settings, row, index, recipe)
-        for index, recipe in group:
-            points += _proxies(session, settings, row, index, recipe)
+    for one in asked:
+        with pointing_at(one.recipe, one.name, one.suite):
+            points.append(submit_point(session, settings, one.kind, one.request, own, checks_data=one.checks_data))
     row.points = points
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
 
 
-def _sweeps(session: Session, settings: Settings, row: Study, index: int, recipe: Point) -> Iterator[Point]:
+def _asked(row: Study) -> Iterator[_Asked]:
+    """In the order in which they are trained."""
+    recipes = list(enumerate(row.spec["recipes"]))
+    for start in range(0, len(recipes), GROUP):
+        group = recipes[start : start + GROUP]
+        for index, recipe in group:
+            if recipe["is_referenced"]:
+                yield from _sweeps(row, index, recipe)
+        for index, recipe in group:
+            yield from _proxies(row, index, recipe)
+
+
+def _sweeps(row: Study, index: int, recipe: Point) -> Iterator[_Asked]:
     asked = trained_of(row, "references")
     for place, suite in enumerate(row.spec["suites"]):
         request = Request(
@@ -51,15 +75,14 @@ def _sweeps(session: Session, settings: Settings, row: Study, index: int, recipe
             first_seed=asked["first_seed"],
             learning_rates=tuple(asked["rates"]),
         )
-        with pointing_at(index, recipe["name"], place):
-            point = submit_point(session, settings, SWEEPS, request, checks_data=True)
-        yield point
+        yield _Asked(kind=SWEEPS, request=request, recipe=index, name=recipe["name"], suite=place, checks_data=True)
 
 
-def _proxies(session: Session, settings: Settings, row: Study, index: int, recipe: Point) -> Iterator[Point]:
+def _proxies(row: Study, index: int, recipe: Point) -> Iterator[_Asked]:
     """A recipe's tokens and leaks are the same at every rate."""
     asked = trained_of(row, "proxies")
     for step in row.protocols["ladder"]:
+        is_first = step is row.protocols["ladder"][0]
         for place, suite in enumerate(row.spec["suites"]):
             request = Request(
                 recipe=recipe["id"],
@@ -68,14 +91,16 @@ def _proxies(session: Session, settings: Settings, row: Study, index: int, recip
                 seeds=asked["seeds"],
                 first_seed=asked["first_seed"],
             )
-            is_first = step is row.protocols["ladder"][0]
-            with pointing_at(index, recipe["name"], place):
-                point = submit_point(session, settings, PROXIES, request, checks_data=is_first)
-            yield point
+            yield _Asked(
+                kind=PROXIES, request=request, recipe=index, name=recipe["name"], suite=place, checks_data=is_first
+            )
 
 
-def submit_point(session: Session, settings: Settings, kind: str, request: Request, *, checks_data: bool) -> Point:
-    """Not concluded: who submits many concludes them together."""
+def submit_point(
+    session: Session, settings: Settings, kind: str, request: Request, own: Container[str], *, checks_data: bool
+) -> Point:
+    """Not concluded: who submits many concludes them together, and says which are its own (`own_after`). What has ended
+    was queued for nobody."""
     evaluation, is_new = submit_evaluation(session, settings, request, concludes=False, checks_data=checks_data)
     return {
         "kind": kind,
@@ -83,23 +108,30 @@ def submit_point(session: Session, settings: Settings, kind: str, request: Reque
         "suite": evaluation.suite_id,
         "protocol": evaluation.protocol_id,
         "evaluation": evaluation.id,
-        "is_own": is_new,
+        "is_own": is_new or (evaluation.id in own and not evaluation.state.is_final),
         "is_taken_up": False,
     }
 
 
 def submit_again(session: Session, settings: Settings, row: Study) -> bool:
-    """What was cancelled or broke is queued again; False where nothing of it would end otherwise. Sweeps that are
-    trained again are taken up again."""
+    """What was cancelled or broke is queued again, for this study now; False where nothing of it would end otherwise.
+    Sweeps that are trained again are taken up again."""
     broken = {one: state for one, state in states_of(session, row).items() if state in BROKEN}
-    revived = {one for one, state in broken.items() if _again(session, settings, one).state != state}
-    row.points = [point | {"is_taken_up": False} if point["evaluation"] in revived else point for point in row.points]
+    requests = {one: _request(session.get_one(Evaluation, one)) for one in broken}
+    own = own_after(session, row.points, list(requests.values()))
+    revived = {one for one, request in requests.items() if _again(session, settings, request).state != broken[one]}
+    row.points = [
+        point | {"is_taken_up": False, "is_own": point["evaluation"] in own}
+        if point["evaluation"] in revived
+        else point
+        for point in row.points
+    ]
     return bool(revived)
 
 
-def _again(session: Session, settings: Settings, evaluation_id: str) -> Evaluation:
-    known = session.get_one(Evaluation, evaluation_id)
-    request = Request(
+def _request(known: Evaluation) -> Request:
+    """What it was asked for with."""
+    return Request(
         recipe=known.recipe_id,
         protocol=known.protocol_id,
         suite=known.suite_id,
@@ -109,12 +141,16 @@ def _again(session: Session, settings: Settings, evaluation_id: str) -> Evaluati
         learning_rates=tuple(known.learning_rates) if known.kind == "reference" else (),
         replicate=known.replicate,
     )
+
+
+def _again(session: Session, settings: Settings, request: Request) -> Evaluation:
     try:
         return submit_evaluation(session, settings, request)[0]
     except InvalidInputError as error:  # a corpus of it was retired since
+        name = find_recipe(session, str(request.recipe)).name
         problems = [f"{one.message} (got {one.value!r})" for one in error.problems]
-        message = f"{known.recipe.name} cannot be trained again: {'; '.join(problems)}"
-        raise InvalidInputError.at("/recipes", known.recipe.name, message) from error
+        message = f"{name} cannot be trained again: {'; '.join(problems)}"
+        raise InvalidInputError.at("/recipes", name, message) from error
 
 
 def states_of(session: Session, row: Study) -> dict[str, State]:

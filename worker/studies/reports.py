@@ -27,7 +27,8 @@ METRIC = "bits_per_byte"
 def report_of_row(session: Session, row: Study) -> dict[str, Any]:
     """Of a study that was submitted, also while it runs. What failed for good is missing from it, and holds up no
     end."""
-    return {**build_report(session, layout_of_row(session, row)), "is_partial": row.state != State.FINISHED}
+    report = build_report(session, layout_of_row(session, row))
+    return {**report, "state": row.state, "error": row.error, "is_partial": row.state != State.FINISHED}
 
 
 def report_of_definition(session: Session, definition: StudyDefinition) -> dict[str, Any]:
@@ -41,11 +42,14 @@ def report_of_definition(session: Session, definition: StudyDefinition) -> dict[
 
 
 def build_report(session: Session, layout: Layout) -> dict[str, Any]:
-    """All that a report shows but the machine, which the service that trained does not know."""
+    """All that a report shows but the machine, which the service that trained does not know. `state` is None where no
+    row of the study is."""
     progress = standing_of(session, layout)
     return {
         "study": layout.name,
         "description": layout.description,
+        "state": None,
+        "error": None,
         "recipes": [
             {"name": recipe.name, "description": recipe.description, "axis": recipe.axis, "kind": recipe.kind}
             for recipe in layout.recipes

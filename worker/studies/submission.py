@@ -17,7 +17,7 @@ from worker.store.states import State
 from worker.studies.advancing import advance_study
 from worker.studies.estimates import estimate
 from worker.studies.plans import Plan, plan_study
-from worker.studies.points import submit_again, submit_points
+from worker.studies.points import states_of, submit_again, submit_points
 
 
 def submit_study(session: Session, settings: Settings, request: StudyRequest) -> tuple[Study, bool]:
@@ -56,15 +56,23 @@ def list_studies(session: Session) -> Sequence[Study]:
 
 
 def cancel_study(session: Session, reference: str) -> Study:
-    """Cancels it and the evaluations that were made for it and that nothing else open needs. One that has ended is left
-    alone; so is what is trained already."""
+    """Cancels it and the evaluations that were queued for it and that nothing else open needs. One that has ended is
+    left alone, but for one that failed while evaluations of it go on; so is what is trained already."""
     row = get_study(session, reference)
     session.refresh(row, with_for_update=True)
-    if row.state.is_final:
+    if row.state.is_final and not _trains_on(session, row):
         return row
     row.state, row.finished_at = State.CANCELLED, utc_now()
     release_evaluations(session, row)
     return row
+
+
+def _trains_on(session: Session, row: Study) -> bool:
+    """Whether it failed while evaluations were open that were queued for it: they are of use once it is sent again."""
+    states = states_of(session, row)
+    return row.state == State.FAILED and any(
+        point["is_own"] and not states[point["evaluation"]].is_final for point in row.points
+    )
 
 
 def _find(session: Session, key: str) -> Study | None:

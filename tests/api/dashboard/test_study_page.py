@@ -20,7 +20,7 @@ from worker.store.states import State
 RATES = (1e-4, 1e-3, 1e-2)
 
 
-def suite_of(recipes: int, chosen: float | None) -> dict[str, Any]:
+def suite_of(recipes: int, chosen: float | None, rates: tuple[float, ...] = RATES) -> dict[str, Any]:
     """As a report has one: the lowest rate ranks recipes as their references do, the highest the other way round."""
     scale = {1e-4: 1.0, 1e-3: 0.0, 1e-2: -1.0}
     points = {
@@ -28,7 +28,7 @@ def suite_of(recipes: int, chosen: float | None) -> dict[str, Any]:
             Point(recipe=f"r{index}", proxy=4.0 + scale[rate] * index, reference=3.0 + index, label="tuned", axis="a")
             for index in range(recipes)
         ]
-        for rate in RATES
+        for rate in rates
     }
     scores = {rate: {point.recipe: point.proxy + rate for point in found} for rate, found in points.items()}
     return {"table": json.loads(json.dumps(tabulate(points, scores).as_json())), "search": {"rate": chosen}}
@@ -65,7 +65,33 @@ def test_a_study_that_runs_broke_or_was_cancelled_has_a_page(service: Service, s
     change(state=State.CANCELLED)
     assert "Sent again, it goes on." in page(service.http)
     change(state=State.FAILED, error="run <x> failed")
-    assert "run &lt;x&gt; failed" in page(service.http)
+    text = page(service.http)
+    assert "run &lt;x&gt; failed" in text
+    assert "21 of its runs still train or wait; <code>foretaste study cancel little</code>" in text
+
+
+def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rate has recipes to compare: no line, but a table, and what the rate search and the grids' edges say."""
+    posted_in(service)
+    (suite,) = service.get("/v1/studies/little/report").json()["suites"]
+    told = {**suite, **suite_of(8, None, rates=RATES[:1]), "search": {"rate": None, "conclusion": "nothing passes"}}
+    told["recipes"] = [{**row, "label": "swept, at the edge", "best_rate": 0.1} for row in suite["recipes"]]
+    report = service.get("/v1/studies/little/report").json() | {"suites": [told]}
+    monkeypatch.setattr("worker.studies.reports.report_of_row", lambda *_: report)
+    text = page(service.http)
+    assert "nothing passes" in text
+    assert "The best rate of some references is at the edge of their grid" in text
+    assert "Fewer than two rates have recipes to compare so far" in text
+    assert 'aria-label="Agreement at every rate"' in text
+    assert "Drawing of suite" not in text
+    assert "Fewer than two recipes" not in text
+    report["suites"] = [told | suite_of(1, None, rates=RATES) | {"search": told["search"]}]
+    text = page(service.http)
+    assert "nothing passes" in text
+    assert "Fewer than two recipes have both proxies and references so far." in text
+    assert 'aria-label="Agreement at every rate"' not in text
 
 
 def test_the_drawing_passes_through_the_numbers_of_the_table() -> None:

@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 from alembic import command
 from sqlalchemy import inspect
+from typer.testing import CliRunner, Result
 
 from api.client import Client, ProblemError, Resource, UnreachableError
+from api.studies import commands
 from api.studies.cost import describe
-from api.studies.markdown import edge_words
+from api.studies.markdown import as_markdown, edge_words
 from api.studies.registration import register, request_of
 from api.studies.report import make_folder, read_report
 from api.studies.running import run_study
@@ -28,6 +30,7 @@ from worker.settings import Settings
 from worker.store.migrate import make_alembic_config
 from worker.store.models import Reference, Run, Study
 from worker.store.sessions import make_engine, read_scope, session_scope
+from worker.store.states import State
 
 
 class Workers:
@@ -140,16 +143,75 @@ def test_a_report_needs_no_row_where_ordinary_requests_trained(service: Service)
     by_row = read_report(study(), service.settings)
     with session_scope(service.sessions) as session:
         session.delete(session.query(Study).one())
-    assert read_report(study(), service.settings) == by_row
+    assert read_report(study(), service.settings) == {**by_row, "state": None}
+    assert "this study has not ended" in as_markdown(read_report(study(), service.settings))
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "told"),
+    [
+        (State.RUNNING, None, "**Partial: this study has not ended.** 0 of 6"),
+        (State.FINISHED, None, "All has ended: 0 of 6"),
+        (State.CANCELLED, None, "**This study was cancelled.** Run again, it goes on. 0 of 6"),
+        (
+            State.FAILED,
+            "every run <x> failed",
+            "**This study has failed: every run <x> failed** Run again, it goes on.",
+        ),
+    ],
+)
+def test_a_report_says_the_state_of_its_study(service: Service, state: State, error: str | None, told: str) -> None:
+    posted_in(service)
+    with session_scope(service.sessions) as session:
+        row = session.query(Study).one()
+        row.state, row.error = state, error
+    report = service.get("/v1/studies/little/report").json()
+    assert (report["state"], report["error"], report["is_partial"]) == (state, error, state != State.FINISHED)
+    words = as_markdown({**report, "machine": {}})
+    assert told in words
+    assert ("has not ended" in words) == (state == State.RUNNING)
+
+
+def test_a_description_is_told_as_it_was_written(service: Service) -> None:
+    posted_in(service)
+    report = {**service.get("/v1/studies/little/report").json(), "machine": {}}
+    for written in ("DCLM against FineWeb-Edu at 1B.", "fineweb-edu alone"):
+        assert as_markdown({**report, "description": written}).splitlines()[2] == written
+
+
+def test_the_report_of_a_study_at_a_service_is_written_here(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted_in(service)
+    file, out = tmp_path / "study.json", tmp_path / "out"
+    file.write_text(json.dumps(definition()))
+    client = service_of(service).client
+    monkeypatch.setattr("api.studies.commands.connect", lambda *_: nullcontext(client))
+
+    def write(*options: str) -> Result:
+        return CliRunner().invoke(commands.study, ["report", str(file), "--out", str(out), *options])
+
+    refused = write("--url", "http://there", "--folder", str(tmp_path))
+    assert isinstance(refused.exception, InvalidInputError)
+    assert "--folder" in str(refused.exception)
+    assert not out.exists()
+    done = write("--url", "http://there")
+    assert done.exit_code == 0, done.output
+    shown = service.get("/v1/studies/little/report").json()
+    assert json.loads((out / "report.json").read_text()) == {**shown, "machine": {"trained_by": "http://there"}}
+    assert "trained by: http://there." in (out / "README.md").read_text()
+    file.write_text(json.dumps(definition(name="nobodys")))
+    with pytest.raises(ProblemError, match="nobodys"):
+        raise write("--url", "http://there").exception or AssertionError
 
 
 def test_a_report_is_read_from_the_database_of_an_earlier_version_which_is_left_as_it_is(service: Service) -> None:
     posted_in(service)
     now = read_report(study(), service.settings)
     config = make_alembic_config(service.settings.resolved_database_url)
-    for revision in ("0011", "0010"):  # without first seeds, and without rows of studies
+    for revision, state in (("0011", now["state"]), ("0010", None)):  # no first seeds; no rows of studies
         command.downgrade(config, revision)
-        assert read_report(study(), service.settings) == now
+        assert read_report(study(), service.settings) == {**now, "state": state}
         engine = make_engine(service.settings.resolved_database_url)
         assert "first_seed" not in {column["name"] for column in inspect(engine).get_columns("evaluations")}
         engine.dispose()

@@ -4,10 +4,15 @@ import pytest
 
 from worker.studies.seeds import Tried, rates_of_more_seeds
 
+BROKE = float("nan")
+
 
 def sweep(*outcomes: tuple[float, float | None]) -> list[Tried]:
-    """(rate, score), None for one that was given up."""
-    return [Tried(rate=rate, score=score, was_given_up=score is None) for rate, score in outcomes]
+    """(rate, score), None for one that was given up, `BROKE` for one that diverged."""
+    return [
+        Tried(rate=rate, score=None if score is BROKE else score, was_given_up=score is None)
+        for rate, score in outcomes
+    ]
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,9 @@ def sweep(*outcomes: tuple[float, float | None]) -> list[Tried]:
         ([sweep((1, None), (2, 3.0), (4, 3.1))], [1, 2]),  # with one that is given up soon
         ([sweep((1, 3.5), (2, 3.0), (4, 3.1))], [2, 4]),  # with the second best
         ([sweep((1, 3.5), (2, 3.0)), sweep((1, 3.5), (2, 3.6))], [1, 2]),  # the best on each suite
+        ([sweep((1, BROKE), (2, 3.0), (4, 3.1))], [2, 4]),
+        ([sweep((1, BROKE), (2, 3.0), (4, None))], [2, 4]),
+        ([sweep((1, 3.0), (2, BROKE), (4, BROKE))], [1, 2]),  # one rate alone would be no sweep
         ([sweep((1, None), (2, None))], []),
         ([sweep((1, 3.0), (2, 3.1)), sweep((1, None), (2, None))], []),
     ],

@@ -196,6 +196,7 @@ def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session,
     row, _ = ask(session, bureau, recipes=[easy, *map(named, RECIPES[::2])])
     before = report_of_row(session, row)
     assert (before["is_partial"], before["progress"]["recipes_with_references"]) == (True, 0)
+    assert (before["state"], before["error"]) == ("running", None)
     assert before["suites"][0]["table"]["standard"] is None
     play(session, bureau, row)
     report = report_of_row(session, row)
@@ -256,6 +257,43 @@ def test_a_study_in_which_everything_failed_has_failed(session: Session, bureau:
     play(session, bureau, row, lambda _: None)
     assert row.state == State.FAILED
     assert row.error == "every evaluation failed; mostly-web: the loss was nan at step 3"
+    assert studies.cancel_study(session, row.id).state == State.FAILED  # nothing of it trains on
+
+
+def lone(run: Run) -> float | None:
+    """Of the references one rate alone does not diverge, and a run beside which no other rate trains ends in other last
+    bits."""
+    if run.sweep is None:
+        return (measured(run) or 0.0) + 1e-13
+    return measured(run) if run.learning_rate == BEST else None
+
+
+def test_one_rate_that_survives_is_given_its_seeds_in_a_sweep(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end_kind(session, bureau, row, "sweeps", lone)
+    studies.advance_study(session, bureau.settings, row.id)
+    again = runs_of(session, row, "more_seeds")
+    assert {(run.learning_rate, run.seed) for run in again} == {(BEST, 1), (GRID[0], 1)}  # no first seed once more
+    play(session, bureau, row, lone)
+    assert (row.state, row.error) == (State.FINISHED, None)
+    assert set(references(session, row)) == {(name, BEST, seed) for name in RECIPES for seed in (0, 1)}
+
+
+def test_more_seeds_of_a_single_rate_that_were_asked_for_before_contradict_nothing(
+    session: Session, bureau: Bureau, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their first seed is another run than the sweep's, and the study failed where its last bits differed."""
+    monkeypatch.setattr("worker.studies.advancing.rates_of_more_seeds", lambda _: [BEST])
+    row, _ = ask(session, bureau)
+    end_kind(session, bureau, row, "sweeps", lone)
+    studies.advance_study(session, bureau.settings, row.id)
+    assert {(run.learning_rate, run.seed) for run in runs_of(session, row, "more_seeds")} == {(BEST, 0), (BEST, 1)}
+    before = references(session, row)
+    play(session, bureau, row, lone)
+    assert (row.state, row.error) == (State.FINISHED, None)
+    after = references(session, row)
+    assert {key: after[key] for key in before} == before
+    assert set(after) == {(name, BEST, seed) for name in RECIPES for seed in (0, 1)}
 
 
 def test_a_sweep_that_broke_is_taken_up_again_when_the_study_is_sent_again(session: Session, bureau: Bureau) -> None:
@@ -304,6 +342,50 @@ def test_cancelling_ends_what_was_queued_for_it_alone_and_sent_again_it_goes_on(
     assert row.state == State.FINISHED
 
 
+def queued(session: Session) -> int:
+    return len(session.scalars(select(Run).where(Run.state == State.QUEUED)).all())
+
+
+def test_a_study_that_was_sent_again_is_cancelled_as_any_other(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    for _ in range(2):
+        assert (row.state, queued(session)) == (State.RUNNING, 21)
+        studies.cancel_study(session, row.id)
+        assert (row.state, queued(session)) == (State.CANCELLED, 0)
+        ask(session, bureau)
+    end_kind(session, bureau, row, "sweeps")
+    studies.advance_study(session, bureau.settings, row.id)
+    for _ in range(2):
+        assert len(runs_of(session, row, "more_seeds")) == 6
+        studies.cancel_study(session, row.id)
+        assert queued(session) == 0
+        ask(session, bureau)
+
+
+def test_what_somebody_else_asked_for_and_what_has_ended_is_no_studys_own(session: Session, bureau: Bureau) -> None:
+    first, _ = ask(session, bureau)
+    end_kind(session, bureau, first, "sweeps")
+    for point in first.points:
+        if point["kind"] == "proxies" and point["recipe"] == first.points[0]["recipe"]:
+            evaluations.cancel_evaluation(session, point["evaluation"])
+    more = [{"recipe": name, "name": f"{name}-again"} for name in RECIPES]
+    second, _ = ask(session, bureau, recipes=more)
+    own = [point["is_own"] for point in second.points if point["kind"] == "proxies"]
+    assert (second.id != first.id, sum(own), len(own)) == (True, 2, 6)  # those that were cancelled
+    assert not any(point["is_own"] for point in second.points if point["kind"] == "sweeps")
+
+
+def test_a_study_that_failed_can_be_cancelled_while_it_trains_on(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    contradict(session)
+    end_kind(session, bureau, row, "sweeps")
+    studies.advance_study(session, bureau.settings, row.id)
+    assert (row.state, queued(session)) == (State.FAILED, 12)
+    error = row.error
+    studies.cancel_study(session, row.id)
+    assert (row.state, row.error, queued(session)) == (State.CANCELLED, error, 0)
+
+
 def test_what_a_study_waits_for_is_spared_by_whoever_cancels_another_thing(session: Session, bureau: Bureau) -> None:
     add_recipes(session)
     protocol = add_protocol(session, f"trial-proxy-at-{LADDER[0]:g}", SMALL, LADDER[0])
@@ -334,10 +416,8 @@ def test_an_evaluation_that_somebody_cancels_fails_the_study_and_sent_again_it_g
     assert len(references(session, row)) == 3 * (3 + 2)
 
 
-def test_a_reference_that_contradicts_one_that_is_stored_fails_the_study_and_nothing_is_overwritten(
-    session: Session, bureau: Bureau
-) -> None:
-    row, _ = ask(session, bureau)
+def contradict(session: Session) -> None:
+    """Somebody registers another value for a run of the sweep."""
     said = ReferenceFields(
         reference_set="trial-suite",
         recipe="even",
@@ -352,6 +432,13 @@ def test_a_reference_that_contradicts_one_that_is_stored_fails_the_study_and_not
         tokens=256,
     )
     register_reference(session, said)
+
+
+def test_a_reference_that_contradicts_one_that_is_stored_fails_the_study_and_nothing_is_overwritten(
+    session: Session, bureau: Bureau
+) -> None:
+    row, _ = ask(session, bureau)
+    contradict(session)
     play(session, bureau, row)
     assert row.state == State.FAILED
     assert row.error is not None

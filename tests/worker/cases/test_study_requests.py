@@ -1,5 +1,6 @@
 """What studies are asked for: the same one again, what one costs, and what is refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
-from proxy.studies import StudyDefinition
+from proxy.protocols import Protocol as ProtocolSpec
+from proxy.studies import StudyDefinition, StudyRequest
+from proxy.suites import Suite as SuiteSpec
 from tests.proxy.studies.definitions import definition
 from tests.worker.cases.conftest import Bureau, recipe
 from tests.worker.cases.trials import (
@@ -24,6 +27,8 @@ from tests.worker.cases.trials import (
     end,
     end_kind,
     named,
+    play,
+    references,
     request,
     runs_of,
     suites_of,
@@ -31,9 +36,12 @@ from tests.worker.cases.trials import (
 from worker import studies
 from worker.parsing import validate
 from worker.recipes import parse_recipe, store_recipe
+from worker.references import ReferenceFields, register_reference
 from worker.store.models import Evaluation, Protocol, Recipe, Run, Study, Suite
+from worker.store.states import State
 from worker.studies.layout import is_of
 from worker.studies.plans import Plan, PlannedRecipe, PlannedSuite
+from worker.suites import store_suite
 
 
 def test_an_estimate_counts_what_is_not_there_yet_and_writes_nothing(session: Session, bureau: Bureau) -> None:
@@ -171,6 +179,120 @@ def test_a_study_that_cannot_be_is_refused_and_leaves_nothing(
         ask(session, bureau, **change)
     assert refused.value.problems[0].pointer == pointer, refused.value.problems[0]
     assert {model: count(session, model) for model in rows} == rows
+
+
+Reach = Callable[[Session, Bureau], None]
+
+
+def running(session: Session, bureau: Bureau) -> None:
+    ask(session, bureau)
+
+
+def swept(session: Session, bureau: Bureau) -> None:
+    """References are registered, and nothing is left to come."""
+    row, _ = ask(session, bureau)
+    play(session, bureau, row)
+    assert row.state == State.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("reach", "protocol", "pointer", "words"),
+    [
+        (running, {**LARGE, "steps": 4}, "/references/protocol/steps", "with steps 8, and this would be 4"),
+        (swept, {**LARGE, "steps": 4}, "/references/protocol/steps", "with steps 8, and this would be 4"),
+        (
+            running,
+            {name: value for name, value in LARGE.items() if name != "steps"} | {"tokens": 100},
+            "/references/protocol/tokens",
+            "with steps 8, and this would be 4",
+        ),
+        (
+            running,
+            {**LARGE, "architecture": {**SHAPE, "width": 48}},
+            "/references/protocol/architecture",
+            "with architecture.width 32, and this would be 48",
+        ),
+        (
+            running,
+            {**LARGE, "optimizer": {"weight_decay": 0.0}},
+            "/references/protocol/optimizer",
+            "with optimizer.weight_decay 0.1, and this would be 0.0",
+        ),
+    ],
+)
+def test_references_of_another_treatment_need_another_name(
+    session: Session, bureau: Bureau, reach: Reach, protocol: dict[str, Any], pointer: str, words: str
+) -> None:
+    """Or they would be registered beside the old ones, and fail once the first sweep has been trained."""
+    reach(session, bureau)
+    change = {"references": {**REFERENCES, "protocol": protocol}}
+    rows = {model: count(session, model) for model in (Study, Protocol, Evaluation, Run)}
+    for refuse in (lambda: studies.estimate_study(session, request(**change)), lambda: ask(session, bureau, **change)):
+        with pytest.raises(InvalidInputError) as refused, session.begin_nested():
+            refuse()
+        (problem,) = refused.value.problems
+        assert problem.pointer == pointer
+        assert words in problem.message
+        assert "set trial-suite" in problem.message
+        assert "give the study another name" in problem.message
+    assert {model: count(session, model) for model in rows} == rows
+    assert studies.estimate_study(session, request(**change, name="trial-b"))["runs"] == 27
+
+
+@pytest.mark.parametrize("reach", [running, swept])
+def test_references_on_another_version_of_a_suite_need_another_name(
+    session: Session, bureau: Bureau, reach: Reach
+) -> None:
+    reach(session, bureau)
+    store_suite(session, SuiteSpec.model_validate({"name": "suite", "sets": [{"name": "all", "corpus": "held"}]}))
+    with pytest.raises(InvalidInputError, match=r"on suite version 1, and this is version 2.*another name") as refused:
+        studies.estimate_study(session, request())
+    assert [problem.pointer for problem in refused.value.problems] == ["/suites/0"]
+    assert not ask(session, bureau, suites=["suite@1"])[1]
+
+
+def test_references_that_somebody_registered_at_another_scale_are_seen_before(session: Session, bureau: Bureau) -> None:
+    add_recipes(session)
+    said = ReferenceFields(
+        reference_set="trial-suite",
+        recipe="even",
+        metric="bits_per_byte",
+        direction="lower",
+        unit="bits/byte",
+        value=1.0,
+        parameters=resolved(request()).architecture.parameters,
+        tokens=512,
+    )
+    register_reference(session, said)
+    with pytest.raises(InvalidInputError, match="tokens 512, and this would be 256") as refused:
+        studies.estimate_study(session, request())
+    assert [problem.pointer for problem in refused.value.problems] == ["/references/protocol"]
+
+
+def resolved(asked: StudyRequest) -> ProtocolSpec:
+    return asked.references.resolved(SHAPE["vocabulary"])
+
+
+def test_rates_seeds_and_recipes_are_added_under_the_same_name(session: Session, bureau: Bureau) -> None:
+    """While the first study trains: both add to one set, and what both wait for is trained once."""
+    running(session, bureau)
+    store_recipe(session, parse_recipe(recipe("more", web=9, code=1) | {"tags": {"axis": "mixture"}}))
+    first = studies.get_study(session, "trial")
+    row, is_new = ask(
+        session,
+        bureau,
+        recipes=[*map(named, RECIPES), named("more")],
+        proxies={**PROXIES, "rates": [*PROXIES["rates"], 3e-2], "seeds": 3},
+        references={**REFERENCES, "rates": [*REFERENCES["rates"], 0.5]},
+    )
+    assert is_new
+    assert row.protocols["reference"] != first.protocols["reference"]
+    assert row.spec["suites"] == first.spec["suites"]
+    for one in (first, row):
+        end_kind(session, bureau, one, "sweeps")
+        studies.advance_study(session, bureau.settings, one.id)
+        assert (one.state, one.error) == (State.RUNNING, None)
+    assert {rate for _, rate, _ in references(session, row)} == {*REFERENCES["rates"], 0.5}
 
 
 def test_what_repeats_belongs_to_the_axis_of_repetition(session: Session, bureau: Bureau) -> None:

@@ -86,8 +86,9 @@ def measured(run: Run) -> float | None:
     """Recipes are .1 apart, the middle rate is the best one, and the highest rate of references is hopeless."""
     if run.learning_rate == GRID[-1]:
         return GIVEN_UP
-    noise = np.random.default_rng([run.seed, RECIPES.index(run.recipe.name)]).normal(0, 0.01)
-    return 3 + 0.1 * RECIPES.index(run.recipe.name) + abs(math.log10(run.learning_rate / BEST)) + float(noise)
+    place = (*RECIPES, run.recipe.name).index(run.recipe.name)
+    noise = np.random.default_rng([run.seed, place]).normal(0, 0.01)
+    return 3 + 0.1 * place + abs(math.log10(run.learning_rate / BEST)) + float(noise)
 
 
 def end(session: Session, bureau: Bureau, runs: list[Run], suites: list[str], ending: Ending = measured) -> None:

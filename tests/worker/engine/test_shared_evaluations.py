@@ -1,5 +1,5 @@
-"""Evaluations that several races and rate searches wait for: who cancels them, and in which order they are locked; and
-a race's numbers in columns that are not endless. On both databases, with rows alone."""
+"""Evaluations that several races, rate searches and studies wait for: who cancels them, and in which order they are
+locked; and a race's numbers in columns that are not endless. On both databases, with rows alone."""
 
 import threading
 import time
@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests.worker.engine.rows import add_protocol, add_recipe
-from worker import rate_searches, replications
-from worker.evaluations import Request, lock_evaluations, submit_evaluation
+from worker import rate_searches, replications, studies
+from worker.evaluations import Request, lock_evaluations, lock_runs, submit_evaluation
 from worker.replications.rounds import submit_round
 from worker.settings import Settings
 from worker.shared_evaluations import Asker
 from worker.store import models
 from worker.store.sessions import Sessions, read_scope, session_scope
 from worker.store.states import State
+from worker.studies.points import submit_again
 
 HUGE = "100000d"  # more runs of a nanosecond than an INTEGER holds
 
@@ -81,9 +82,35 @@ def add_race(
     return row
 
 
+def add_study(session: Session, evaluations: Sequence[models.Evaluation], *, is_own: bool) -> models.Study:
+    """Of proxies alone."""
+    (first, *_) = evaluations
+    names = {"recipe": "recipe_id", "suite": "suite_id", "protocol": "protocol_id", "evaluation": "id"}
+    points = [
+        {name: getattr(one, column) for name, column in names.items()}
+        | {"kind": "proxies", "is_own": is_own, "is_taken_up": False}
+        for one in evaluations
+    ]
+    protocol = first.protocol_id
+    row = models.Study(
+        request_key=f"study-{first.id}",
+        name="study",
+        spec={"suites": [{"id": first.suite_id, "reference_set": "study-s"}]},
+        protocols={"base": protocol, "ladder": [{"rate": 1e-2, "protocol": protocol}], "reference": protocol},
+        state=State.RUNNING,
+        estimate={},
+        points=points,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
 def cancel(session: Session, row: Asker) -> None:
     if isinstance(row, models.RateSearch):
         rate_searches.cancel_search(session, row.id)
+    elif isinstance(row, models.Study):
+        studies.cancel_study(session, row.id)
     else:
         replications.cancel_replication(session, row.id)
 
@@ -126,6 +153,19 @@ def test_what_a_race_revives_is_its_own(both_sessions: Sessions, both_settings: 
         assert (evaluation.state, [point["is_own"] for point in other.points]) == (State.QUEUED, [True])
         cancel(session, other)
         assert evaluation.state == State.CANCELLED
+
+
+def test_what_a_study_revives_is_its_own(both_sessions: Sessions, both_settings: Settings) -> None:
+    """Cancelled, sent again and cancelled again, as often as somebody likes."""
+    with session_scope(both_sessions) as session:
+        evaluation = add_evaluation(session, both_settings, add_protocol(session))
+        row = add_study(session, [evaluation], is_own=True)
+        for _ in range(2):
+            cancel(session, row)
+            assert {run.state for run in evaluation.runs} == {evaluation.state} == {State.CANCELLED}
+            assert submit_again(session, both_settings, row)
+            row.state = State.RUNNING
+            assert (evaluation.state, [point["is_own"] for point in row.points]) == (State.QUEUED, [True])
 
 
 def while_blocked(sessions: Sessions, work: Callable[[Session], object], act: Callable[[Session], object]) -> None:
@@ -186,6 +226,38 @@ def test_a_round_locks_its_evaluations_in_the_order_of_their_ids(
     with read_scope(both_sessions) as session:
         points = session.get_one(models.Replication, race.id).points
         assert {point["evaluation"] for point in points} == {low.id, high.id}
+
+
+def test_a_study_that_is_sent_again_locks_its_evaluations_in_the_order_of_their_ids(
+    both_sessions: Sessions, both_settings: Settings
+) -> None:
+    """They lie in the database in another order: two studies that share them would else wait for each other."""
+    with session_scope(both_sessions) as session:
+        protocol = add_protocol(session)
+        made = [add_evaluation(session, both_settings, protocol) for _ in range(2)]
+        low, high = sorted(made, key=lambda one: one.id)
+        for one in (high, low):
+            one.state = State.CANCELLED
+            for run in one.runs:
+                run.state = State.CANCELLED
+            session.flush()
+        row = add_study(session, [high, low], is_own=False)
+    rest = iter([low.id, high.id])
+
+    def again(session: Session) -> None:
+        assert submit_again(session, both_settings, session.get_one(models.Study, row.id))
+
+    while_blocked(both_sessions, again, lambda session: lock_evaluations(session, [next(rest)]))
+    with read_scope(both_sessions) as session:
+        assert all(point["is_own"] for point in session.get_one(models.Study, row.id).points)
+
+
+def test_more_runs_are_locked_than_a_statement_takes(both_sessions: Sessions, both_settings: Settings) -> None:
+    with session_scope(both_sessions) as session:
+        evaluation = add_evaluation(session, both_settings, add_protocol(session))
+        own = sorted(run.id for run in evaluation.runs)
+        nobodys = [f"run_{number}" for number in range(66_000)]
+        assert [run.id for run in lock_runs(session, [own[1], *nobodys, own[0]])] == own
 
 
 def test_a_budget_of_centuries_is_a_number_that_every_database_holds(
