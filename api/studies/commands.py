@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import typer
 
-from api.connection import KeyOption, SpecArgument, UrlOption, connect, console, read_structured
+from api.connection import KeyOption, SpecArgument, UrlOption, connect, console
+from api.studies.files import read_definition
 from proxy.errors import InvalidInputError
 from proxy.seeds import describe_seeds
 from proxy.studies import StudyDefinition
-from worker.parsing import validate
 
 study = typer.Typer(no_args_is_help=True, help="Recipes × rates × seeds against tuned references.")
 
@@ -103,11 +103,6 @@ def _agreement(*, estimate: bool, yes: bool) -> Callable[[], bool]:
 
 def _say(line: Any) -> None:
     console.print(line, markup=False)
-
-
-def read_definition(file: Path) -> StudyDefinition:
-    """InvalidInputError names every field that is wrong."""
-    return validate(StudyDefinition, read_structured(file))
 
 
 def require_corpora(definition: StudyDefinition, corpora: Path | None) -> None:

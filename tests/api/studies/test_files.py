@@ -1,0 +1,64 @@
+"""Definitions that extend others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.studies.files import read_definition
+from proxy.errors import InvalidInputError
+from proxy.studies import StudyDefinition
+from tests.proxy.studies.definitions import definition
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "studies"
+
+
+def written(folder: Path, name: str, content: Any) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def pointer_of(file: Path) -> tuple[str, str]:
+    with pytest.raises(InvalidInputError) as caught:
+        read_definition(file)
+    return caught.value.problems[0].pointer, str(caught.value)
+
+
+def test_what_is_said_replaces_a_whole_field_and_the_rest_is_taken_over(tmp_path: Path) -> None:
+    written(tmp_path, "base.json", definition())
+    proxies = {**definition()["proxies"], "seeds": 5}
+    middle = written(tmp_path, "inner/middle.json", {"extends": "../base.json", "name": "middle", "proxies": proxies})
+    found = read_definition(written(tmp_path, "last.json", {"extends": "inner/middle.json", "name": "last"}))
+    assert found == StudyDefinition.model_validate(definition(name="last", proxies=proxies))
+    assert read_definition(middle).name == "middle"
+
+
+def test_what_cannot_be_extended_is_named(tmp_path: Path) -> None:
+    written(tmp_path, "base.json", definition())
+    one = written(tmp_path, "one.json", {"extends": "two.json", "name": "one"})
+    written(tmp_path, "two.json", {"extends": "one.json", "name": "two"})
+    pointer, words = pointer_of(one)
+    assert pointer == "/extends"
+    assert "leads back to one.json" in words
+    for said, expected in ((3, "path"), ("gone.json", "is no file"), ("list.json", "holds no fields")):
+        written(tmp_path, "list.json", [1])
+        pointer, words = pointer_of(written(tmp_path, "x.json", {"extends": said, "name": "x"}))
+        assert pointer == "/extends"
+        assert expected in words
+    pointer, words = pointer_of(written(tmp_path, "x.json", {"extends": "base.json"}))
+    assert pointer == "/name"
+    assert "another study" in words
+
+
+def test_the_examples_are_definitions_that_share_no_seed_or_recipe_where_they_say_so() -> None:
+    first, again = (read_definition(EXAMPLES / f"{name}.yaml") for name in ("real-16", "real-8-again"))
+    assert not {one.name for one in first.recipes} & {one.name for one in again.recipes}
+    assert again.proxies.first_seed >= first.proxies.first_seed + first.proxies.seeds
+    assert again.references.first_seed >= first.references.first_seed + first.references.seeds
+    assert (again.proxies.rates, again.references.rates) == (first.proxies.rates, first.references.rates)
+    assert again.corpora == first.corpora
+    longer = read_definition(EXAMPLES / "real-16-long.yaml")
+    assert (longer.recipes, longer.references) == (first.recipes, first.references)
