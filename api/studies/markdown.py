@@ -74,6 +74,7 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield "\n".join(f"- {remark}" for remark in search_remarks(report, suite))
     if suite["table"]["standard"] is None and not report["is_partial"]:
         yield "No row is the standard protocol's: at every rate of the ladder a recipe broke."
+    yield from _section("What the rate search saw at each rate", _gates(suite))
     notes = dict.fromkeys(row["figures"]["note"] for row in table["rows"] if not row["figures"]["is_evidence"])
     yield "\n".join(f"- {note}" for note in notes)
     if at_edge := edge_words(suite):
@@ -135,6 +136,26 @@ def _main(suite: Report) -> str:
         rows.append(("chance", str(most["n"]), *chance, NOTHING, NOTHING))
     names = (name for name, _, _ in FIGURES)
     return _table(("rate", "n", *names, "Spearman with new seeds", "ceiling"), rows)
+
+
+def _gates(suite: Report) -> str | None:
+    """The rule's numbers beside what they are to foretell."""
+    spearman = {row["rate"]: row["figures"]["spearman"] for row in suite["table"]["rows"]}
+    lines = [
+        (
+            f"{row['rate']:g}",
+            _number(row["travel"], "{:.3g}"),
+            _number(row["progress_median"], "{:.2f}"),
+            _number(row["progress_reached"], "{:.2f}"),
+            _number(row["reliability"], "{:.3f}"),
+            ("" if row["is_low_enough"] else "above η*/3; ")
+            + (", ".join(gate["name"] for gate in row["gates"] if gate["verdict"] == "failed") or "none"),
+            _number(spearman.get(row["rate"]), "{:.3f}"),
+        )
+        for row in suite["search"].get("rates", ())
+    ]
+    headings = ("rate", "Σ rates", "φ, median", "φ of 90 % of the pairs", "reliability", "gates that fail", "Spearman")
+    return _table(headings, lines) if lines else None
 
 
 def _marks(row: Report, suite: Report) -> str:

@@ -42,7 +42,7 @@ def needed_travel(
     """The S from which the gate of this number is passed, and whether it lies beyond the ladder; rates up to `below`
     count. None where the number does not grow towards it, or it lies too far away to be told."""
     threshold = limits.progress if name == "progress" else limits.shuffled_cost
-    reached = [(ladder.travel(rate), _reached_by_most(ladder, rate, limits, name)) for rate in ladder.rates]
+    reached = [(ladder.travel(rate), reached_by_most(ladder, rate, limits, name)) for rate in ladder.rates]
     points = _rising(reached, below)
     passing = next((index for index, (_, value) in enumerate(points) if value >= threshold), None)
     if passing == 0:
@@ -69,7 +69,7 @@ def _budget(ladder: Ladder, travel: float, rate: float) -> Budget:
     return Budget(rate=rate, steps=steps, tokens=tokens, seconds=seconds)
 
 
-def _reached_by_most(ladder: Ladder, rate: float, limits: Thresholds, name: BySet) -> float:
+def reached_by_most(ladder: Ladder, rate: float, limits: Thresholds, name: BySet) -> float:
     """What just as many pairs reach as must: the gate is passed where it is above the threshold."""
     pairs = pair_values(ladder, rate, name)
     if not pairs:

@@ -29,7 +29,8 @@ class AnchorOptimum:
 @dataclass(frozen=True, kw_only=True)
 class RateRow:
     """One rate. None where a run diverged, or there is no number. `scores`: each anchor's mean over its seeds, `ranks`
-    its place by that, 1 the best; `travel` is S = Σ_t η_t."""
+    its place by that, 1 the best; `travel` is S = Σ_t η_t; `progress_reached`: the φ that as many (anchor, set) pairs
+    reach as must."""
 
     rate: float
     travel: float
@@ -37,6 +38,7 @@ class RateRow:
     passes: bool
     score: float | None
     progress_median: float | None
+    progress_reached: float | None
     reliability: float | None
     reliability_low: float | None
     scores: dict[str, float | None]

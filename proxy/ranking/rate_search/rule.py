@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from proxy.errors import InvalidInputError
-from proxy.ranking.rate_search.budgets import Need, budgets_for, needed_travel
+from proxy.ranking.rate_search.budgets import Need, budgets_for, needed_travel, reached_by_most
 from proxy.ranking.rate_search.findings import AnchorOptimum, Finding, Outcome, RateRow
 from proxy.ranking.rate_search.gates import (
     BySet,
@@ -113,6 +113,7 @@ def _row(
     known = [mean for mean in means if mean is not None]
     is_whole = len(known) == len(means)
     pairs = pair_values(ladder, rate, "progress")
+    reached = reached_by_most(ladder, rate, limits, "progress")
     found = reliability_at(ladder, rate, limits)
     highest = None if optimum is None else optimum.rate * limits.highest_share_of_optimum * (1 + ROUNDING)
     return RateRow(
@@ -122,6 +123,7 @@ def _row(
         passes=passes(gates),
         score=_mean(means),
         progress_median=float(np.median(pairs)) if pairs and math.isfinite(pairs[0]) else None,
+        progress_reached=reached if math.isfinite(reached) else None,
         reliability=None if found is None else found.value,
         reliability_low=None if found is None else found.low,
         scores=dict(zip(ladder.anchors, means, strict=True)),

@@ -323,3 +323,27 @@ def test_a_service_that_is_away_is_waited_for_and_a_refusal_is_not(monkeypatch: 
     with pytest.raises(UnreachableError):
         service.patiently(ask)
     assert len(answers) > 40
+
+
+def test_the_rules_numbers_stand_beside_what_they_are_to_foretell(service: Service) -> None:
+    posted_in(service)
+    report = {**service.get("/v1/studies/little/report").json(), "machine": {}}
+    gates = [{"name": "progress", "verdict": "failed"}, {"name": "reliability", "verdict": "not looked at"}]
+    numbers = {"travel": 0.402, "progress_median": 0.68, "progress_reached": 0.594, "reliability": 0.9541}
+    rates = [
+        {"rate": 1e-3, **numbers, "gates": gates, "is_low_enough": True},
+        {"rate": 1e-2, **dict.fromkeys(numbers), "travel": 4.0, "gates": gates[1:], "is_low_enough": False},
+    ]
+    suite = report["suites"][0]
+    suite["search"] = {
+        "rate": None,
+        "conclusion": "None.",
+        "rates": rates,
+        "remarks": [],
+        "left_out": {"web": "it broke"},
+    }
+    suite["table"]["rows"][0]["figures"]["spearman"] = 0.8
+    words = as_markdown(report)
+    assert "| 0.001 | 0.402 | 0.68 | 0.59 | 0.954 | progress | 0.800 |" in words
+    assert "| 0.01 | 4 | – | – | – | above η*/3; none | – |" in words
+    assert "- web was left out: it broke." in words

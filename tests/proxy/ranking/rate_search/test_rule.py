@@ -188,6 +188,7 @@ def test_if_nothing_passes_the_budget_that_would_is_named_with_its_time() -> Non
     assert finding.failing == ("progress",)
     assert finding.need is not None
     assert finding.need.travel == pytest.approx(math.sqrt(3e-4 * 1e-3) * 980)
+    assert [row.progress_reached for row in finding.rates] == pytest.approx([0.0, 0.3, 0.7, 0.9])
     assert not finding.need.is_extrapolated
     first, second = finding.need.budgets
     assert (first.rate, first.steps) == (3e-4, math.ceil(1000 * math.sqrt(1e-3 / 3e-4)))
