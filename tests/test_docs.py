@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from api.studies.files import read_definition
 from proxy.data.heuristics import HEURISTICS
 from proxy.recipes import Recipe
 from proxy.studies import StudyDefinition, StudyRequest
@@ -33,15 +34,20 @@ def test_every_suite_in_the_guide_is_one(text: str) -> None:
     assert validate(Suite, yaml.safe_load(text)).shares()
 
 
-STUDIES = [
-    *examples("studies.md"),
-    *(path.read_text() for path in (DOCS.parent / "examples" / "studies").glob("*.yaml")),
-]
+STUDIES = sorted((DOCS.parent / "examples" / "studies").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("text", STUDIES)
-def test_every_study_in_the_guide_and_the_examples_is_one(text: str) -> None:
-    study = validate(StudyDefinition, yaml.safe_load(text))
+@pytest.mark.parametrize("path", STUDIES, ids=[path.stem for path in STUDIES])
+def test_every_study_in_the_examples_makes_what_it_needs(path: Path) -> None:
+    check_study(read_definition(path))
+
+
+def test_every_study_in_the_guide_makes_what_it_needs() -> None:
+    for text in examples("studies.md"):
+        check_study(validate(StudyDefinition, yaml.safe_load(text)))
+
+
+def check_study(study: StudyDefinition) -> None:
     made = {corpus.name for corpus in study.corpora}
     assert {corpus for recipe in study.recipes for corpus in recipe.corpora()} <= made
     assert {part.corpus for suite in study.suites for part in suite.sets} <= made

@@ -212,9 +212,9 @@ def test_one_member_is_cancelled_while_the_others_train_on(
         first, second = (run.id for run in evaluation.runs)
     worker = threading.Thread(target=work_until_idle, args=(sessions, settings))
     worker.start()
-    while not any(run.progress.get("step") for run in rows(sessions)):
+    while any(run.state != State.RUNNING for run in rows(sessions)):  # long before the last step on any machine
         assert worker.is_alive()
-        time.sleep(0.05)
+        time.sleep(0.02)
     with session_scope(sessions) as session:
         session.get_one(Run, first).state = State.CANCELLED
     worker.join()
