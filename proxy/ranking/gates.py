@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 LOSS_DROP = 0.005
 LOSS_RISE = 0.05  # a random start is no better than chance: ending well above it is divergence, not slow learning
-EXPLOSION = 0.5  # a loss so far above its start was thrown there; our tiny models at a rate of 1 go to 2 to 9 times
+EXPLOSION = 0.25  # a loss so far above its start was thrown there; our tiny models at a rate of 1 go to 1.5 to 9 times
 RECOVERED = 0.1  # below its start again: a spike that training got over breaks nothing
 PAST_UNIGRAM = 0.0
 PROGRESS = 0.5
