@@ -79,7 +79,7 @@ def top_of(index: int) -> float:
     return TOP + index * (PANEL_HEIGHT + GAP)
 
 
-def draw_curve(  # noqa: PLR0913 - what a drawing is made of
+def draw_curve(  # noqa: PLR0913 - a curve, its axes and its marks: all from one caller's table
     title: str,
     values: Sequence[float | None],
     rates: Sequence[float],

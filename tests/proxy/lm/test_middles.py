@@ -20,7 +20,7 @@ def watched(one: Member, *steps: int) -> Member:
 def test_scores_on_the_way_change_no_bit_of_the_run(precision: str, kind: str) -> None:
     asked = protocol(
         precision=precision,
-        schedule=Schedule(kind=kind, warmup_steps=5),  # type: ignore[arg-type]
+        schedule=Schedule.model_validate({"kind": kind, "warmup_steps": 5}),
         scoring=Scoring(checkpoints=3, spacing=0.1),
     )
     without = train(asked, member(asked, "a"))["a"]

@@ -12,7 +12,7 @@ from worker.cohorts.middles import middle_steps, shares_at
 
 
 def asked(steps: int = 40, kind: str = "constant", warmup: int = 5) -> Protocol:
-    schedule = Schedule(kind=kind, warmup_steps=warmup)  # type: ignore[arg-type]
+    schedule = Schedule.model_validate({"kind": kind, "warmup_steps": warmup})
     return protocol_spec(steps=steps).model_copy(update={"schedule": schedule})
 
 
