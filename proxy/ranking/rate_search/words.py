@@ -10,7 +10,7 @@ from proxy.ranking.rates import RateOptimum
 
 SHUFFLED = "shuffled tokens"
 ADVICE = {
-    SHUFFLED: "What shuffling costs grows with Σ rates, as φ does: take more steps; what was measured says not how many.",
+    SHUFFLED: "What shuffling costs grows with Σ rates, as φ does: take more steps; nobody knows how many.",
     "diverged": "No budget makes up for runs that diverge: see why they did, or take other anchors.",
     "reversals": "No budget is known that undoes a reversal: more seeds show whether it is one.",
     "numerical floor": "More steps do not help updates that round away: take a higher rate, or weights with more bits.",

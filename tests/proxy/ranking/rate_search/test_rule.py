@@ -336,7 +336,7 @@ def test_where_shuffling_costs_too_little_the_budget_is_read_off_two_rates() -> 
     [
         ({"update_ulps": 3.0}, "numerical floor", "take a higher rate"),
         ({"rescore_difference": 0.5}, "bf16 re-score", "score with logits in fp32"),
-        ({"shuffled_cost": {"prose": 0.1}}, "shuffled tokens", "what was measured says not how many"),
+        ({"shuffled_cost": {"prose": 0.1}}, "shuffled tokens", "nobody knows how many"),
     ],
 )
 def test_each_gate_without_a_known_budget_says_what_might_help(change: dict[str, Any], gate: str, words: str) -> None:
