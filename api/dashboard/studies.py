@@ -30,6 +30,8 @@ class SuiteView:
     has_rows: bool
     drawing: RateLadder | None
     axes: tuple[str, ...]
+    weighed: tuple[Body, ...]
+    ways: tuple[str, ...]
     edge: str
     remarks: tuple[str, ...]
 
@@ -72,11 +74,14 @@ def read_study_page(session: Session, study: str) -> StudyPage:
 
 def _view(report: Body, suite: Body) -> SuiteView:
     rows: Sequence[Body] = suite["table"]["rows"]
+    weighed = tuple(row for row in suite["weighing"] if row["sets"])
     return SuiteView(
         body=suite,
         has_rows=bool(shown_rows(suite)),
         drawing=view_study(suite),
         axes=tuple(sorted({axis for row in rows for axis in row["parts"]["by_axis"]})),
+        weighed=weighed,
+        ways=tuple(dict.fromkeys(way for row in weighed for way in row["weighings"])),
         edge=edge_words(suite),
         remarks=tuple(search_remarks(report, suite)),
     )

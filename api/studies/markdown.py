@@ -83,6 +83,8 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
         yield "Without a rank: " + "; ".join(f"at {rate} {', '.join(names)}" for rate, names in gone.items()) + "."
     yield from _section("Differences between rates, on the same recipes", _differences(table["differences"]))
     yield from _section("Within axes", _axes(table["rows"]))
+    yield from _section("Within sets", _sets(suite))
+    yield from _section("Other ways of weighing the sets", _weighings(suite["weighing"]))
     yield from _section("Without the easy bad recipes", _other(table["rows"], lambda row: row["parts"]["without_easy"]))
     yield from _section("Tuned references alone", _other(table["rows"], lambda row: row["tuned"]))
     yield from _section("Repetition", _other(table["rows"], lambda row: row["repetition"]))
@@ -199,6 +201,48 @@ def _axis(figures: Report | None) -> str:
         return NOTHING
     rho, share = _number(figures["spearman"], "{:.2f}"), _number(figures["decision_accuracy"], "{:.2f}")
     return f"{rho}, {share} ({figures['n']})"
+
+
+def _sets(suite: Report) -> str | None:
+    """Each set's own order, and how far its differences between recipes have grown."""
+    rows = [row for row in suite["weighing"] if row["sets"]]
+    lines = [(f"{row['rate']:g}", *(_set(row["sets"][name]) for name in suite["sets"])) for row in rows]
+    words = (
+        "Spearman of each set's proxies with the same set's references, and the spread (standard deviation over "
+        "recipes) of the proxies over that of the references. A set whose share is above the others' counts for more "
+        "among the proxies than among the references."
+    )
+    return f"{words}\n\n{_table(('rate', *suite['sets']), lines)}" if rows else None
+
+
+def _set(found: Report) -> str:
+    return f"{_number(found['spearman'], '{:.2f}')}, {_number(found['spread_share'], '{:.2f}')}"
+
+
+def _weighings(rows: Sequence[Report]) -> str | None:
+    lines = [
+        (
+            f"{row['rate']:g}",
+            name,
+            str(row["n"]),
+            _shown(found["spearman"], found["low"], found["high"], "{:.3f}"),
+            _number(found["regret_at_1"], "{:.4f}"),
+            NOTHING if name == "mean" else _gain(found["gain"]),
+        )
+        for row in rows
+        for name, found in row["weighings"].items()
+    ]
+    words = (
+        "Against the references' suite score. mean: the suite's own; logs: mean of log bits per byte; standard "
+        "spreads: each set's differences brought to the spread that they have at the standard rate; reference spreads: "
+        "to the references' own, which no ranking could know."
+    )
+    headings = ("rate", "weighing", "n", "Spearman", "regret@1", "gain on the mean")
+    return f"{words}\n\n{_table(headings, lines)}" if lines else None
+
+
+def _gain(found: Report) -> str:
+    return _shown(found["estimate"], found["low"], found["high"], "{:+.3f}")
 
 
 def _other(rows: Sequence[Report], part: Any) -> str | None:

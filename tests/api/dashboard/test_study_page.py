@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.dashboard.study_ladder import view_study
 from proxy.studies.tables import Point, tabulate
+from proxy.studies.weighing import weigh_sets
 from tests.api.dashboard.conftest import Seed
 from tests.api.dashboard.test_page import read
 from tests.api.service import Service
@@ -87,6 +88,15 @@ def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
     assert 'aria-label="Agreement at every rate"' in text
     assert "Drawing of suite" not in text
     assert "Fewer than two recipes" not in text
+    assert 'aria-label="Agreement within sets"' not in text
+    sets = {f"r{place}": {"a": 2.0 + 0.1 * place, "b": 3.0} for place in range(4)}
+    rows = weigh_sets({RATES[0]: sets}, sets, {"a": 0.5, "b": 0.5}, standard=None)
+    report["suites"] = [told | {"sets": ["a", "b"], "weighing": [row.as_json() for row in rows]}]
+    text = page(service.http)
+    assert 'aria-label="Agreement within sets"' in text
+    assert '<th scope="col" class="num">All, by reference spreads</th>' in text
+    assert '<td class="num">1.00 <span class="quiet">(1.00)</span></td>' in text
+    assert '<td class="num">– <span class="quiet">(–)</span></td>' in text
     report["suites"] = [told | suite_of(1, None, rates=RATES) | {"search": told["search"]}]
     text = page(service.http)
     assert "nothing passes" in text

@@ -1,6 +1,7 @@
 """A small study from its definition to its report, killed in between; trainings of four steps in real children."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,6 +24,7 @@ from api.studies.watching import follow
 from api.up import Stack
 from proxy.errors import InvalidInputError
 from proxy.studies import StudyDefinition
+from proxy.studies.weighing import weigh_sets
 from tests.api.service import Service, pointers_of, problem_of
 from tests.proxy.studies.definitions import definition
 from worker.queue import Bell
@@ -347,3 +349,19 @@ def test_the_rules_numbers_stand_beside_what_they_are_to_foretell(service: Servi
     assert "| 0.001 | 0.402 | 0.68 | 0.59 | 0.954 | progress | 0.800 |" in words
     assert "| 0.01 | 4 | – | – | – | above η*/3; none | – |" in words
     assert "- web was left out: it broke." in words
+
+
+def test_sets_are_told_apart_from_their_weighing(service: Service) -> None:
+    """The page and the file have the same numbers."""
+    posted_in(service)
+    report = {**service.get("/v1/studies/little/report").json(), "machine": {}}
+    assert "### Within sets" not in as_markdown(report)
+    references = {f"r{place}": {"slow": 2.0 + 0.1 * place, "quick": 2.0 - 0.02 * place} for place in range(8)}
+    proxies = {f"r{place}": {"slow": 4.0 + 0.01 * place, "quick": 3.0 - 0.02 * place} for place in range(8)}
+    rows = weigh_sets({1e-3: proxies, 1e-2: references}, references, {"slow": 0.5, "quick": 0.5}, standard=1e-2)
+    suite = report["suites"][0]
+    suite |= {"sets": ["slow", "quick"], "weighing": [row.as_json() for row in rows]}
+    words = as_markdown(report)
+    assert "| 0.001 | 1.00, 0.10 | 1.00, 1.00 |" in words
+    assert re.search(r"\| 0.001 \| mean \| 8 \| -1.000 \[-1.000, [-.0-9]+\] \| 0.2800 \| – \|", words)
+    assert re.search(r"\| standard spreads \| 8 \| 1.000 \[[.0-9]+, 1.000\] \| 0.0000 \| \+2.000 \[\+2.000, ", words)

@@ -211,6 +211,13 @@ def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session,
     assert (suite["table"]["standard"], [one["figures"]["n"] for one in suite["table"]["rows"]]) == (BEST, [3, 3])
     assert [one["figures"]["spearman"] for one in suite["table"]["rows"]] == [1.0, 1.0]
     assert suite["search"]["conclusion"] == "a rate search needs 3 rates and 2 seeds"
+    in_sets = suite["set_scores"]
+    assert in_sets["references"].keys() == in_sets["proxies"]["0.001"].keys() == set(RECIPES)
+    for one in suite["recipes"]:  # a suite of one set: its score is the suite's
+        assert list(in_sets["references"][one["recipe"]].values()) == pytest.approx([one["reference"]])
+        assert list(in_sets["proxies"]["0.01"][one["recipe"]].values()) == pytest.approx([one["proxies"]["0.01"]])
+    assert [row["n"] for row in suite["weighing"]] == [3, 3]
+    assert [found["spearman"] for row in suite["weighing"] for found in row["sets"].values()] == [1.0, 1.0]
 
 
 def test_progress_counts_each_kind_and_says_what_waits(session: Session, bureau: Bureau) -> None:

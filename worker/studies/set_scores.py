@@ -1,0 +1,73 @@
+"""Scores by validation set: of a study's proxies, as their leaderboards have them, and of its references at their best
+rate."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from proxy.studies.definition import REPETITION
+from proxy.suites import Suite as SuiteSpec
+from worker.references import label_rows, recipe_key, sweep_point
+from worker.store.models import EvaluationRun, Leaderboard, Reference, Run, RunScore, Suite
+from worker.studies.layout import Layout
+
+Scores = dict[str, dict[str, float]]  # by recipe and set, bits per byte
+
+
+def proxy_sets(board: Leaderboard | None, layout: Layout) -> Scores:
+    """Of the recipes that have a rank, by their names in the study."""
+    names = {recipe.row.id: recipe.name for recipe in layout.recipes}
+    return {
+        names[entry["recipe"]["id"]]: entry["sets"]
+        for entry in (board.body["entries"] if board is not None else ())
+        if entry["recipe"]["id"] in names and entry["rank"] is not None
+    }
+
+
+def reference_sets(session: Session, rows: Sequence[Reference], suite: Suite, layout: Layout) -> Scores:
+    """Mean over the seeds at the best rate, by the recipes' names in the study. Without those whose references were
+    trained elsewhere: of them one number is known."""
+    labels = label_rows(rows)
+    found: Scores = {}
+    for name, recipe in layout.rows.items():
+        label = labels.get(recipe.id)
+        own = [
+            row
+            for row in rows
+            if label is not None and recipe_key(row) == recipe.id and sweep_point(row).setting == label.best_setting
+        ]
+        scored = [sets for row in own if (sets := _sets(session, row, suite)) is not None]
+        if own and len(scored) == len(own):
+            found[name] = {part: fmean(sets[part] for sets in scored) for part in scored[0]}
+    return found
+
+
+def _sets(session: Session, row: Reference, suite: Suite) -> dict[str, float] | None:
+    """Of the run that the reference was registered from."""
+    query = (
+        select(RunScore.sets)
+        .join(Run, Run.id == RunScore.run_id)
+        .join(EvaluationRun, EvaluationRun.run_id == Run.id)
+        .where(
+            EvaluationRun.evaluation_id == row.evaluation_id,
+            RunScore.suite_id == suite.id,
+            Run.learning_rate == row.learning_rate,
+            Run.seed == row.seed,
+        )
+    )
+    return session.scalars(query).first()
+
+
+def weigh(
+    suite: Suite, layout: Layout, proxies: Mapping[float, Scores], references: Scores, standard: float | None
+) -> list[dict[str, Any]]:
+    """A row a rate (proxy.studies.weighing), without the recipes that repeat."""
+    from proxy.studies.weighing import weigh_sets
+
+    main = {recipe.name for recipe in layout.recipes if recipe.axis != REPETITION}
+    kept = {rate: {name: sets for name, sets in found.items() if name in main} for rate, found in proxies.items()}
+    shares = SuiteSpec.model_validate(suite.spec).shares()
+    return [row.as_json() for row in weigh_sets(kept, references, shares, standard)]
