@@ -76,6 +76,12 @@ def find_suite(session: Session, reference: str, pointer: str = "/suite") -> Sui
     return row
 
 
+def same_suites(session: Session, suite_id: str) -> Sequence[str]:
+    """Ids of all suites with its content, itself among them, whatever they are called."""
+    content = select(Suite.fingerprint).where(Suite.id == suite_id).scalar_subquery()
+    return session.scalars(select(Suite.id).where(Suite.fingerprint == content).order_by(Suite.id)).all()
+
+
 def list_suites(session: Session) -> Sequence[Suite]:
     """All versions of all suites, newest last."""
     return session.scalars(select(Suite).order_by(Suite.created_at, Suite.id)).all()

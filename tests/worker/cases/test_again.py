@@ -11,8 +11,10 @@ from proxy.suites import Suite
 from tests.worker.cases.boards import finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import evaluations, suites
+from worker.cohorts.messages import SetResult
 from worker.jobs import JobKind
 from worker.leaderboards import read_leaderboard
+from worker.set_results import set_results
 from worker.store.models import Evaluation, Job, Run, RunScore
 from worker.store.states import State
 
@@ -77,6 +79,24 @@ def test_a_suite_asked_for_while_its_run_trains_is_scored_afterwards(session: Se
     assert [job.payload for job in scoring_jobs(session)] == [{"run_id": run.id, "suite_id": late.suite_id}]
     evaluations.conclude_runs(session, bureau.settings, [run.id])
     assert len(scoring_jobs(session)) == 1
+
+
+def test_a_suite_of_the_same_content_is_not_scored_again(session: Session, bureau: Bureau) -> None:
+    first, _ = submit(session, bureau, recipe("seen", web=1, code=2))
+    (run,) = first.runs
+    held = SetResult(bits_per_byte=1.0, nats_per_token=1.0, tokens=1, text_bytes=1, documents=1)
+    run.result = {"suites": {first.suite_id: {"sets": {"held": held.model_dump(mode="json")}}}}
+    finish(session, bureau, run, first.suite_id)
+    known = session.get_one(RunScore, (run.id, first.suite_id))
+    known.bf16_difference = 1e-4
+    alike, is_new = suites.store_suite(session, Suite.model_validate({**first.suite.spec, "name": "alike"}))
+    assert is_new
+    again, is_new = submit(session, bureau, "seen", suite="alike")
+    assert (is_new, again.state, scoring_jobs(session)) == (True, State.FINISHED, [])
+    found = session.get_one(RunScore, (run.id, alike.id))
+    assert (found.score, found.artifact, found.bf16_difference) == (known.score, known.artifact, 1e-4)
+    assert set_results(session, run, alike.id) == {"held": held}
+    assert [one["rank"] for one in read_leaderboard(session, suite="alike")["entries"]] == [1]
 
 
 def test_a_scoring_that_failed_is_tried_again_only_when_asked_for(session: Session, bureau: Bureau) -> None:
