@@ -58,7 +58,10 @@ def test_the_examples_are_definitions_that_share_no_seed_or_recipe_where_they_sa
     assert not {one.name for one in first.recipes} & {one.name for one in again.recipes}
     assert again.proxies.first_seed >= first.proxies.first_seed + first.proxies.seeds
     assert again.references.first_seed >= first.references.first_seed + first.references.seeds
-    assert (again.proxies.rates, again.references.rates) == (first.proxies.rates, first.references.rates)
+    assert again.references.rates == first.references.rates
     assert again.corpora == first.corpora
     longer = read_definition(EXAMPLES / "real-16-long.yaml")
     assert (longer.recipes, longer.references) == (first.recipes, first.references)
+    assert longer.proxies.protocol["steps"] == again.proxies.protocol["steps"] == 3 * first.proxies.protocol["steps"]
+    repeated = read_definition(EXAMPLES / "real-repeated.yaml")
+    assert {one.tags["axis"] for one in repeated.recipes} == {"repetition"}
