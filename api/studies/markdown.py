@@ -206,17 +206,25 @@ def _axis(figures: Report | None) -> str:
 def _sets(suite: Report) -> str | None:
     """Each set's own order, and how far its differences between recipes have grown."""
     rows = [row for row in suite["weighing"] if row["sets"]]
-    lines = [(f"{row['rate']:g}", *(_set(row["sets"][name]) for name in suite["sets"])) for row in rows]
+    lines = [
+        (
+            f"{row['rate']:g}",
+            _number(row["progress_reached"], "{:.2f}"),
+            *(_set(row["sets"][name]) for name in suite["sets"]),
+        )
+        for row in rows
+    ]
     words = (
-        "Spearman of each set's proxies with the same set's references, and the spread (standard deviation over "
-        "recipes) of the proxies over that of the references. A set whose share is above the others' counts for more "
+        "Spearman of each set's proxies with the same set's references; the spread (standard deviation over recipes) "
+        "of the proxies over that of the references; median φ. A set whose share is above the others' counts for more "
         "among the proxies than among the references."
     )
-    return f"{words}\n\n{_table(('rate', *suite['sets']), lines)}" if rows else None
+    headings = ("rate", "φ of 90 % of the pairs", *suite["sets"])
+    return f"{words}\n\n{_table(headings, lines)}" if rows else None
 
 
 def _set(found: Report) -> str:
-    return f"{_number(found['spearman'], '{:.2f}')}, {_number(found['spread_share'], '{:.2f}')}"
+    return ", ".join(_number(found[name], "{:.2f}") for name in ("spearman", "spread_share", "progress"))
 
 
 def _weighings(rows: Sequence[Report]) -> str | None:

@@ -1,7 +1,7 @@
 """Whether a protocol's anchors, the recipes that it was made with, pass the gates under it. If they do not, its
 rankings are of something else than what recipes are worth, and it is refused.
 
-The same bounds as in a rate search: a protocol that one made is not refused for the runs it was made of.
+No bound is above that of a rate search: a protocol that one made is not refused for the runs it was made of.
 """
 
 import math

@@ -12,17 +12,22 @@ gives the order within sets and the standard rate their exchange; `reference spr
 own. The last looks at the references: a diagnosis of what is lost, no ranking. Weights are taken from all recipes and
 not anew from each resample. Broken by few recipes, whose spreads are one or two recipes' doing.
 
+φ of a set (0 at the unigram, 1 at the bigram entropy of a recipe's own stream) says how much of it has been learned.
+
 Axes: R recipes, K sets. Bits per byte, lower is better.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from proxy.ranking.agreement import AgreementFigures, measure_agreement, resamples_for
 from proxy.ranking.evidence import Float64Array
+from proxy.ranking.rate_search import Thresholds, reached_by_share
 from proxy.ranking.repeatability import SpearmanInterval, compare_protocols
 
 RNG_SEED = 0
@@ -30,17 +35,19 @@ LEAST = 3  # recipes: two are always in order or not
 MEAN, LOGS, STANDARD_SPREADS, REFERENCE_SPREADS = "mean", "logs", "standard spreads", "reference spreads"
 
 SetScores = Mapping[str, Mapping[str, float]]  # by recipe and set, bits per byte
+SetProgress = Mapping[str, Mapping[str, float | None]]  # by recipe and set, φ
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetAgreement:
-    """Spearman of one set's proxies with the same set's references, and the proxies' spread over the references'
-    (None where all references are equal)."""
+    """Spearman of one set's proxies with the same set's references, the proxies' spread over the references' (None
+    where all references are equal) and their median φ (None where it is unknown)."""
 
     spearman: float | None
     low: float | None
     high: float | None
     spread_share: float | None
+    progress: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +63,12 @@ class WeighedAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class SetRow:
-    """One rate: its recipes that have both, agreement by set and by way of weighing. Both are empty under 3 recipes."""
+    """One rate: its recipes that have both, agreement by set and by way of weighing. Both are empty under 3 recipes.
+    `progress_reached`: the φ that nine in ten (recipe, set) pairs reach; None where it is known of no pair."""
 
     rate: float
     n: int
+    progress_reached: float | None
     sets: dict[str, SetAgreement]
     weighings: dict[str, WeighedAgreement]
 
@@ -69,20 +78,33 @@ class SetRow:
 
 
 def weigh_sets(
-    proxies: Mapping[float, SetScores], references: SetScores, shares: Mapping[str, float], standard: float | None
+    proxies: Mapping[float, SetScores],
+    references: SetScores,
+    shares: Mapping[str, float],
+    standard: float | None,
+    progress: Mapping[float, SetProgress] = MappingProxyType({}),
 ) -> list[SetRow]:
     """A row a rate, ascending. `shares`: each set's part in the suite's score; `standard`: the rate with the best mean
-    score, without which nothing is brought to its spreads."""
+    score, without which nothing is brought to its spreads; `progress`: φ, where it is known."""
     at_standard = None if standard is None else proxies.get(standard)
-    return [_row(rate, found, at_standard, references, shares) for rate, found in sorted(proxies.items())]
+    return [
+        _row(rate, found, at_standard, references, shares, progress.get(rate, {}))
+        for rate, found in sorted(proxies.items())
+    ]
 
 
 def _row(
-    rate: float, found: SetScores, standard: SetScores | None, references: SetScores, shares: Mapping[str, float]
+    rate: float,
+    found: SetScores,
+    standard: SetScores | None,
+    references: SetScores,
+    shares: Mapping[str, float],
+    progress: SetProgress,
 ) -> SetRow:
     names = sorted(found.keys() & references.keys())
     if len(names) < LEAST:
-        return SetRow(rate=rate, n=len(names), sets={}, weighings={})
+        return SetRow(rate=rate, n=len(names), progress_reached=None, sets={}, weighings={})
+    learned = {part: _known(progress.get(name, {}).get(part) for name in names) for part in shares}
     share_K = np.array(list(shares.values()), dtype=np.float64)
     proxy_RK, reference_RK = _matrix(found, names, shares), _matrix(references, names, shares)
     # where a recipe has no score at the standard rate, the spread there would be of other recipes
@@ -92,9 +114,18 @@ def _row(
     return SetRow(
         rate=rate,
         n=len(names),
-        sets={name: _of_set(proxy_RK[:, k], reference_RK[:, k]) for k, name in enumerate(shares)},
+        progress_reached=_most(list(chain.from_iterable(learned.values()))),
+        sets={part: _of_set(proxy_RK[:, k], reference_RK[:, k], learned[part]) for k, part in enumerate(shares)},
         weighings={name: _of_way(scores_R, ways[MEAN], reference_RK @ share_K) for name, scores_R in ways.items()},
     )
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _most(values: Sequence[float]) -> float | None:
+    return reached_by_share(values, Thresholds().share_of_pairs) if values else None
 
 
 def _matrix(scores: SetScores, names: Iterable[str], sets: Iterable[str]) -> Float64Array:
@@ -119,13 +150,14 @@ def _brought_to(wanted_RK: Float64Array, scores_RK: Float64Array) -> Float64Arra
     return scaled_RK
 
 
-def _of_set(proxy_R: Float64Array, reference_R: Float64Array) -> SetAgreement:
+def _of_set(proxy_R: Float64Array, reference_R: Float64Array, learned: Sequence[float]) -> SetAgreement:
     figures, spread = _measure(proxy_R, reference_R), float(reference_R.std())
     return SetAgreement(
         spearman=figures.spearman,
         low=figures.spearman_low,
         high=figures.spearman_high,
         spread_share=float(proxy_R.std()) / spread if spread > 0 else None,
+        progress=float(np.median(learned)) if learned else None,
     )
 
 

@@ -17,7 +17,7 @@ from worker.store.states import State
 from worker.studies.costs import costs_of, standing_of
 from worker.studies.layout import Layout, is_of, layout_of_definition, layout_of_row
 from worker.studies.searching import choose_rate
-from worker.studies.set_scores import proxy_sets, reference_sets, weigh
+from worker.studies.set_scores import proxy_progress, proxy_sets, reference_sets, weigh
 
 if TYPE_CHECKING:
     from proxy.studies.tables import Point
@@ -77,17 +77,19 @@ def _suite(session: Session, layout: Layout, suite: Suite, reference_set: str) -
     table = tabulate(compared, scores).as_json()
     by_set = {rate: proxy_sets(board, layout) for rate, board in boards.items()}
     references = reference_sets(session, rows, suite, layout)
+    progress = {rate: proxy_progress(session, one, suite, layout) for rate, one in layout.ladder.items()}
     search = choose_rate(session, suite, layout)
     return {
         "suite": suite.name,
         "sets": [part["name"] for part in suite.spec["sets"]],
         "table": table,
-        "weighing": weigh(suite, layout, by_set, references, table["standard"]),
+        "weighing": weigh(suite, layout, by_set, references, table["standard"], progress),
         "search": search,
         "recipes": _recipe_rows(rows, recipes, scores),
         "set_scores": {
             "references": references,
             "proxies": {f"{rate:g}": found for rate, found in by_set.items()},
+            "progress": {f"{rate:g}": found for rate, found in progress.items()},
         },
         "missing": {
             f"{rate:g}": sorted(name for name in recipes if found.get(name) is None) for rate, found in scores.items()

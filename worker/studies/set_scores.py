@@ -1,5 +1,5 @@
-"""Scores by validation set: of a study's proxies, as their leaderboards have them, and of its references at their best
-rate."""
+"""Numbers by validation set: scores of a study's proxies, as their leaderboards have them, and of its references at
+their best rate; φ of the proxies."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -10,11 +10,15 @@ from sqlalchemy.orm import Session
 
 from proxy.studies.definition import REPETITION
 from proxy.suites import Suite as SuiteSpec
+from worker.cohorts.messages import SetResult
 from worker.references import label_rows, recipe_key, sweep_point
-from worker.store.models import EvaluationRun, Leaderboard, Reference, Run, RunScore, Suite
+from worker.set_results import set_results
+from worker.store.models import EvaluationRun, Leaderboard, Protocol, Reference, Run, RunScore, Suite
+from worker.store.states import State
 from worker.studies.layout import Layout
 
 Scores = dict[str, dict[str, float]]  # by recipe and set, bits per byte
+Progress = dict[str, dict[str, float]]  # by recipe and set, φ
 
 
 def proxy_sets(board: Leaderboard | None, layout: Layout) -> Scores:
@@ -61,8 +65,38 @@ def _sets(session: Session, row: Reference, suite: Suite) -> dict[str, float] | 
     return session.scalars(query).first()
 
 
+def proxy_progress(session: Session, protocol: Protocol, suite: Suite, layout: Layout) -> Progress:
+    """Mean φ over a recipe's runs; without the sets of which it is not known for all of them."""
+    names = {recipe.row.id: recipe.name for recipe in layout.recipes}
+    query = select(Run).where(
+        Run.protocol_id == protocol.id,
+        Run.state == State.FINISHED,
+        Run.replicate == 0,
+        Run.seed.in_(layout.seeds_of_proxies),
+    )
+    runs: dict[str, list[Run]] = {}
+    for run in session.scalars(query.order_by(Run.seed)):
+        if run.recipe_id in names:
+            runs.setdefault(names[run.recipe_id], []).append(run)
+    return {name: _progress([set_results(session, run, suite.id) for run in own]) for name, own in runs.items()}
+
+
+def _progress(results: Sequence[Mapping[str, SetResult]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in results[0]:
+        values = [one[part].progress for one in results if part in one]
+        if len(values) == len(results) and None not in values:
+            found[part] = fmean(value for value in values if value is not None)
+    return found
+
+
 def weigh(
-    suite: Suite, layout: Layout, proxies: Mapping[float, Scores], references: Scores, standard: float | None
+    suite: Suite,
+    layout: Layout,
+    proxies: Mapping[float, Scores],
+    references: Scores,
+    standard: float | None,
+    progress: Mapping[float, Progress],
 ) -> list[dict[str, Any]]:
     """A row a rate (proxy.studies.weighing), without the recipes that repeat."""
     from proxy.studies.weighing import weigh_sets
@@ -70,4 +104,4 @@ def weigh(
     main = {recipe.name for recipe in layout.recipes if recipe.axis != REPETITION}
     kept = {rate: {name: sets for name, sets in found.items() if name in main} for rate, found in proxies.items()}
     shares = SuiteSpec.model_validate(suite.spec).shares()
-    return [row.as_json() for row in weigh_sets(kept, references, shares, standard)]
+    return [row.as_json() for row in weigh_sets(kept, references, shares, standard, progress)]

@@ -12,7 +12,7 @@ Axes: A anchors, S seeds. Scores in bits per byte, lower is better; φ is 0 at t
 of a recipe's own stream; rates are Adam's step size.
 """
 
-from proxy.ranking.rate_search.budgets import Budget, Need
+from proxy.ranking.rate_search.budgets import Budget, Need, reached_by_share
 from proxy.ranking.rate_search.equal_travel import TravelRow, row_at
 from proxy.ranking.rate_search.findings import AnchorOptimum, Finding, Outcome, RateRow
 from proxy.ranking.rate_search.gates import Gate, Verdict
@@ -34,6 +34,7 @@ __all__ = [
     "TravelRow",
     "Verdict",
     "losses_at_travel",
+    "reached_by_share",
     "row_at",
     "search_rate",
     "travel_in_steps",

@@ -71,11 +71,14 @@ def _budget(ladder: Ladder, travel: float, rate: float) -> Budget:
 
 def reached_by_most(ladder: Ladder, rate: float, limits: Thresholds, name: BySet) -> float:
     """What just as many pairs reach as must: the gate is passed where it is above the threshold."""
-    pairs = pair_values(ladder, rate, name)
-    if not pairs:
+    return reached_by_share(pair_values(ladder, rate, name), limits.share_of_pairs)
+
+
+def reached_by_share(values: Sequence[float], share: float) -> float:
+    """The largest value that at least this share of them reach; −∞ of none."""
+    if not values:
         return -math.inf
-    needed = math.ceil(limits.share_of_pairs * len(pairs) - 1e-9)
-    return pairs[len(pairs) - needed]
+    return sorted(values)[len(values) - math.ceil(share * len(values) - 1e-9)]
 
 
 def _rising(points: list[tuple[float, float]], below: float) -> list[tuple[float, float]]:

@@ -151,7 +151,7 @@ def test_the_picture_shows_the_same_numbers_as_the_report(tmp_path: Path) -> Non
     score, progress, _, ranks = make_figure(search).axes
     shown = score.lines[0].get_xydata()
     assert shown.tolist() == [[row["rate"], row["score"]] for row in report["rates"][:3]]
-    assert progress.lines[1].get_ydata()[0] == 0.5
+    assert progress.lines[1].get_ydata()[0] == 0.65
     assert sorted(line.get_label() for line in ranks.lines[: len(ANCHORS)]) == sorted(ANCHORS)
     draw_search(search, tmp_path / "new" / "search.png")
     assert (tmp_path / "new" / "search.png").read_bytes().startswith(b"\x89PNG")

@@ -95,8 +95,8 @@ def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
     text = page(service.http)
     assert 'aria-label="Agreement within sets"' in text
     assert '<th scope="col" class="num">All, by reference spreads</th>' in text
-    assert '<td class="num">1.00 <span class="quiet">(1.00)</span></td>' in text
-    assert '<td class="num">– <span class="quiet">(–)</span></td>' in text
+    assert '<td class="num">1.00 <span class="quiet">(1.00, –)</span></td>' in text
+    assert '<td class="num">– <span class="quiet">(–, –)</span></td>' in text
     report["suites"] = [told | suite_of(1, None, rates=RATES) | {"search": told["search"]}]
     text = page(service.http)
     assert "nothing passes" in text

@@ -358,10 +358,13 @@ def test_sets_are_told_apart_from_their_weighing(service: Service) -> None:
     assert "### Within sets" not in as_markdown(report)
     references = {f"r{place}": {"slow": 2.0 + 0.1 * place, "quick": 2.0 - 0.02 * place} for place in range(8)}
     proxies = {f"r{place}": {"slow": 4.0 + 0.01 * place, "quick": 3.0 - 0.02 * place} for place in range(8)}
-    rows = weigh_sets({1e-3: proxies, 1e-2: references}, references, {"slow": 0.5, "quick": 0.5}, standard=1e-2)
+    learned = {1e-3: {name: {"slow": 0.2, "quick": 0.7} for name in proxies}}
+    rows = weigh_sets(
+        {1e-3: proxies, 1e-2: references}, references, {"slow": 0.5, "quick": 0.5}, standard=1e-2, progress=learned
+    )
     suite = report["suites"][0]
     suite |= {"sets": ["slow", "quick"], "weighing": [row.as_json() for row in rows]}
     words = as_markdown(report)
-    assert "| 0.001 | 1.00, 0.10 | 1.00, 1.00 |" in words
+    assert "| 0.001 | 0.20 | 1.00, 0.10, 0.20 | 1.00, 1.00, 0.70 |" in words
     assert re.search(r"\| 0.001 \| mean \| 8 \| -1.000 \[-1.000, [-.0-9]+\] \| 0.2800 \| – \|", words)
     assert re.search(r"\| standard spreads \| 8 \| 1.000 \[[.0-9]+, 1.000\] \| 0.0000 \| \+2.000 \[\+2.000, ", words)

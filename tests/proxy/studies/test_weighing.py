@@ -65,3 +65,13 @@ def test_two_recipes_are_no_order() -> None:
     few = {name: LOW[name] for name in ("r0", "r1")}
     (row,) = weigh_sets({1e-3: few}, REFERENCES, SHARES, standard=1e-3)
     assert (row.n, row.sets, row.weighings) == (2, {}, {})
+
+
+def test_what_has_been_learned_is_told_by_set() -> None:
+    """A set that nobody knows φ of, and a recipe that lacks it, are left out."""
+    learned = {name: {"slow": 0.1 * place, "quick": None} for place, name in enumerate(LOW)}
+    del learned["r0"]
+    (row,) = weigh_sets({1e-3: LOW}, REFERENCES, SHARES, None, {1e-3: learned})
+    assert (row.sets["slow"].progress, row.sets["quick"].progress) == (pytest.approx(0.4), None)
+    assert row.progress_reached == pytest.approx(0.1)  # of seven, nine in ten are all seven
+    assert weigh_sets({1e-3: LOW}, REFERENCES, SHARES, None)[0].progress_reached is None
