@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from proxy.protocols import Schedule
 from tests.worker.cases.conftest import Bureau, submit
-from tests.worker.cases.test_rate_searches import SEEDS, add_anchors, ask, conclude, end, runs_of
+from tests.worker.cases.searches import SEEDS, add_anchors, ask, conclude, end, runs_of
 from tests.worker.engine.test_training import NobodyAsks
 from worker import evaluations, rate_searches
 from worker.cohorts.endings import outcome_of

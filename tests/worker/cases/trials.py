@@ -14,6 +14,7 @@ from tests.worker.cases.conftest import VOCABULARY, Bureau, recipe
 from worker import evaluations, studies
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
 from worker.parsing import validate
+from worker.protocols import register_protocol
 from worker.recipes import parse_recipe, store_recipe
 from worker.runs import Score, record_score
 from worker.store.models import (
@@ -49,6 +50,12 @@ PROXIES: dict[str, Any] = {"protocol": SMALL, "rates": list(LADDER), "seeds": 2}
 REFERENCES: dict[str, Any] = {"protocol": LARGE, "rates": list(GRID), "seeds": 2}
 Ending = Callable[[Run], float | None]
 GIVEN_UP = -1.0
+
+
+def add_protocol(session: Session, name: str, content: dict[str, Any], rate: float) -> str:
+    """Its id."""
+    body = {**content, "name": name, "tokenizer": "bpe", "standard_rate": rate, "reduction": 1.0}
+    return register_protocol(session, body)[0].id
 
 
 def add_recipes(session: Session) -> None:
