@@ -13,7 +13,7 @@ from proxy.suites import Suite as SuiteSpec
 from worker.cohorts.messages import SetResult
 from worker.references import label_rows, recipe_key, sweep_point
 from worker.set_results import set_results
-from worker.store.models import EvaluationRun, Leaderboard, Protocol, Reference, Run, RunScore, Suite
+from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Reference, Run, RunScore, Suite
 from worker.store.states import State
 from worker.studies.layout import Layout
 
@@ -66,10 +66,16 @@ def _sets(session: Session, row: Reference, suite: Suite) -> dict[str, float] | 
 
 
 def proxy_progress(session: Session, protocol: Protocol, suite: Suite, layout: Layout) -> Progress:
-    """Mean φ over a recipe's runs; without the sets of which it is not known for all of them."""
+    """Mean φ over a recipe's runs; without the sets of which it is not known for all of them. A run may be another
+    protocol's, of the same content."""
     names = {recipe.row.id: recipe.name for recipe in layout.recipes}
+    evaluated = (
+        select(EvaluationRun.run_id)
+        .join(Evaluation, Evaluation.id == EvaluationRun.evaluation_id)
+        .where(Evaluation.protocol_id == protocol.id, Evaluation.suite_id == suite.id, Evaluation.kind == "proxy")
+    )
     query = select(Run).where(
-        Run.protocol_id == protocol.id,
+        Run.id.in_(evaluated),
         Run.state == State.FINISHED,
         Run.replicate == 0,
         Run.seed.in_(layout.seeds_of_proxies),

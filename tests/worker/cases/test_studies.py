@@ -209,6 +209,7 @@ def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session,
     for one in suite["recipes"]:  # a suite of one set: its score is the suite's
         assert list(in_sets["references"][one["recipe"]].values()) == pytest.approx([one["reference"]])
         assert list(in_sets["proxies"]["0.01"][one["recipe"]].values()) == pytest.approx([one["proxies"]["0.01"]])
+    assert in_sets["progress"]["0.001"].keys() == set(RECIPES)
     assert [row["n"] for row in suite["weighing"]] == [3, 3]
     assert [found["spearman"] for row in suite["weighing"] for found in row["sets"].values()] == [1.0, 1.0]
 
