@@ -182,7 +182,7 @@ def _differences(rows: Sequence[Report]) -> str | None:
         (
             f"{row['rate']:g} against {row['against']:g}",
             str(row["n"]),
-            _shown(row["spearman"]["estimate"], row["spearman"]["low"], row["spearman"]["high"], "{:+.3f}"),
+            _difference(row["spearman"]),
         )
         for row in known
     ]
@@ -235,7 +235,7 @@ def _weighings(rows: Sequence[Report]) -> str | None:
             str(row["n"]),
             _shown(found["spearman"], found["low"], found["high"], "{:.3f}"),
             _number(found["regret_at_1"], "{:.4f}"),
-            NOTHING if name == "mean" else _gain(found["gain"]),
+            NOTHING if name == "mean" else _difference(found["gain"]),
         )
         for row in rows
         for name, found in row["weighings"].items()
@@ -249,7 +249,7 @@ def _weighings(rows: Sequence[Report]) -> str | None:
     return f"{words}\n\n{_table(headings, lines)}" if lines else None
 
 
-def _gain(found: Report) -> str:
+def _difference(found: Report) -> str:
     return _shown(found["estimate"], found["low"], found["high"], "{:+.3f}")
 
 

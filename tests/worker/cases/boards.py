@@ -1,6 +1,7 @@
 """Runs ended by hand: scores that a test decides, without a training."""
 
 import numpy as np
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tests.worker.cases.conftest import Bureau
@@ -29,3 +30,15 @@ def finish(session: Session, bureau: Bureau, run: Run, suite_id: str, nats: floa
     record_score(session, run.id, score)
     session.flush()
     evaluations.conclude_runs(session, bureau.settings, [run.id])
+
+
+def count(session: Session, model: type) -> int:
+    return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def forget_rows(session: Session, *models: type) -> None:
+    """All rows of the models, in this order: the module's other tests find what they expect."""
+    for model in models:
+        for row in session.scalars(select(model)):
+            session.delete(row)
+        session.flush()

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.worker.cases.boards import DOCUMENTS
+from tests.worker.cases.boards import DOCUMENTS, forget_rows
 from tests.worker.cases.conftest import Bureau, recipe
 from worker import evaluations, replications
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
@@ -112,14 +112,7 @@ def said(session: Session, row: Replication) -> str:
     return found
 
 
-def count(session: Session, model: type) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
-
-
 def forget(bureau: Bureau) -> None:
-    """The module's other tests find what they expect."""
+    """What a test that commits leaves."""
     with session_scope(bureau.sessions) as session:
-        for model in (Replication, Leaderboard, EvaluationRun, RunScore, Evaluation, Run, Recipe):
-            for row in session.scalars(select(model)):
-                session.delete(row)
-            session.flush()
+        forget_rows(session, Replication, Leaderboard, EvaluationRun, RunScore, Evaluation, Run, Recipe)

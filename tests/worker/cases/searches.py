@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.worker.cases.boards import DOCUMENTS
+from tests.worker.cases.boards import DOCUMENTS, forget_rows
 from tests.worker.cases.conftest import Bureau, recipe
 from worker import evaluations, rate_searches
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
@@ -111,19 +111,12 @@ def rescore(session: Session, row: RateSearch, difference: float = 1e-5) -> bool
     return True
 
 
-def count(session: Session, model: type) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
-
-
 def forget(bureau: Bureau) -> None:
-    """The module's other tests find what they expect."""
+    """What a test that commits leaves."""
     from worker.store.models import EvaluationRun, Leaderboard
 
     with session_scope(bureau.sessions) as session:
-        for model in (RateSearch, Leaderboard, EvaluationRun, RunScore, Evaluation, Run, Recipe):
-            for row in session.scalars(select(model)):
-                session.delete(row)
-            session.flush()
+        forget_rows(session, RateSearch, Leaderboard, EvaluationRun, RunScore, Evaluation, Run, Recipe)
         for job in session.scalars(select(Job).where(Job.kind == JobKind.RESCORE_RUNS)):
             session.delete(job)
         for protocol in session.scalars(select(Protocol)):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError, NotFoundError
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
+from tests.worker.cases.boards import count
 from tests.worker.cases.conftest import Bureau, submit
 from tests.worker.cases.searches import (
     ANCHORS,
@@ -19,7 +20,6 @@ from tests.worker.cases.searches import (
     add_anchors,
     ask,
     conclude,
-    count,
     end,
     end_control,
     forget,

@@ -12,6 +12,7 @@ from proxy.errors import InvalidInputError, NotFoundError
 from proxy.ranking.replication import Race
 from proxy.ranking.standings import Goal
 from tests.benchmarks.study.races import draw_field, run_race
+from tests.worker.cases.boards import count
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from tests.worker.cases.races import (
     GAPS,
@@ -19,7 +20,6 @@ from tests.worker.cases.races import (
     SPEED,
     add_recipes,
     ask,
-    count,
     end,
     forget,
     measured,

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.suites import Suite as SuiteSpec
+from tests.worker.cases.boards import count
 from tests.worker.cases.conftest import Bureau, recipe
 from tests.worker.cases.trials import (
     BEST,
@@ -22,7 +23,6 @@ from tests.worker.cases.trials import (
     add_protocol,
     add_recipes,
     ask,
-    count,
     end,
     end_kind,
     forget,

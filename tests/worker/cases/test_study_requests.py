@@ -12,6 +12,7 @@ from proxy.protocols import Protocol as ProtocolSpec
 from proxy.studies import StudyDefinition, StudyRequest
 from proxy.suites import Suite as SuiteSpec
 from tests.proxy.studies.definitions import definition
+from tests.worker.cases.boards import count
 from tests.worker.cases.conftest import Bureau, recipe
 from tests.worker.cases.trials import (
     LARGE,
@@ -23,7 +24,6 @@ from tests.worker.cases.trials import (
     SPEED,
     add_recipes,
     ask,
-    count,
     end,
     end_kind,
     named,

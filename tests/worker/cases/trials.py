@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.studies import StudyRequest
-from tests.worker.cases.boards import DOCUMENTS
+from tests.worker.cases.boards import DOCUMENTS, forget_rows
 from tests.worker.cases.conftest import VOCABULARY, Bureau, recipe
 from worker import evaluations, studies
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
@@ -156,17 +156,10 @@ def references(session: Session, row: Study) -> dict[tuple[str, float, int], flo
     return {(one.recipe_name, one.learning_rate or 0.0, one.seed or 0): one.value for one in found}
 
 
-def count(session: Session, model: type) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
-
-
 def forget(bureau: Bureau) -> None:
-    """The module's other tests find what they expect."""
+    """What a test that commits leaves."""
     with session_scope(bureau.sessions) as session:
-        for model in (Study, Agreement, Leaderboard, Reference, EvaluationRun, RunScore, Evaluation, Run, Recipe):
-            for row in session.scalars(select(model)):
-                session.delete(row)
-            session.flush()
+        forget_rows(session, Study, Agreement, Leaderboard, Reference, EvaluationRun, RunScore, Evaluation, Run, Recipe)
         for protocol in session.scalars(select(Protocol).where(Protocol.name.startswith("trial-"))):
             session.delete(protocol)
 
