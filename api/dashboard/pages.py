@@ -16,6 +16,7 @@ from api.dashboard.queries import (
     read_choices,
     read_external_sets,
     read_inventory,
+    read_rate_search,
     read_reference_sets,
     read_rival_protocols,
     read_work,
@@ -65,6 +66,7 @@ class Page:
     offers_flips: bool = False
     scales: Scales | None = None
     race: RaceBadge | None = None
+    rate_search: str | None = None  # id of the one that found the protocol's rate
     step: NextStep | None = None
     problem: str = ""
 
@@ -172,6 +174,7 @@ def _with_ranking(session: Session, page: Page, body: Body) -> Page:
         suite=suite,
         ranking=view_ranking(body, page.selection),
         race=read_badge(session, body["protocol"]["id"], body["suite"]["id"]),
+        rate_search=read_rate_search(session, body["protocol"]["id"]),
         reference_sets=tuple(sets),
     )
     if not sets:

@@ -95,6 +95,12 @@ def read_reference_sets(session: Session, protocol_id: str, suite_id: str) -> di
     }
 
 
+def read_rate_search(session: Session, protocol_id: str) -> str | None:
+    """Id of the search that found this version's rate; None if it was not found by one."""
+    searches = session.get_one(Protocol, protocol_id).made_by
+    return searches[0].id if searches else None
+
+
 def read_rival_protocols(session: Session, suite_id: str, reference_set: str, metric: str) -> tuple[str, ...]:
     """Ids of all protocols that were compared with the same references on the same suite, lowest rate first."""
     query = (

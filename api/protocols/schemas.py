@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from proxy.recipes import Specification
 from worker.store.models import Protocol
@@ -19,16 +19,23 @@ class AnchorsIn(Specification):
 class ProtocolOut(BaseModel):
     """One immutable version."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: str
     name: str
     version: int
     fingerprint: str
     spec: dict[str, Any]
+    rate_searches: list[str] = Field(description="ids of the searches that found its rate: they keep the evidence")
     created_at: datetime
 
 
 def show(row: Protocol) -> ProtocolOut:
     """A row as people see it."""
-    return ProtocolOut.model_validate(row)
+    return ProtocolOut(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        fingerprint=row.fingerprint,
+        spec=row.spec,
+        rate_searches=[search.id for search in row.made_by],
+        created_at=row.created_at,
+    )

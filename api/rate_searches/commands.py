@@ -10,6 +10,7 @@ from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.following import follow
 from api.rate_searches.picture import draw_search
+from proxy.seeds import require_first_seed
 
 
 def rate_search(
@@ -18,6 +19,7 @@ def rate_search(
     suite: Annotated[str, typer.Option(help="Suite: name, name@version or id.")],
     rate: Annotated[list[float] | None, typer.Option(help="Of the ladder; repeatable, at least 3.")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
+    first_seed: Annotated[int, typer.Option(help="The others follow it.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Budget of a run; default: the protocol's.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it would cost.")] = False,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Wait and show progress.")] = True,
@@ -27,7 +29,9 @@ def rate_search(
     key: KeyOption = None,
 ) -> None:
     """Find a protocol's reduced learning rate from proxies alone, and store it as the protocol's next version."""
-    body = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or [], "seeds": seeds}
+    require_first_seed(first_seed, "--first-seed")
+    body = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or []}
+    body |= {"seeds": seeds, "first_seed": first_seed}
     if steps is not None:
         body["steps"] = steps
     with connect(url, key) as client:

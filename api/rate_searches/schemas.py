@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.runs.schemas import RecipeRef, VersionRef, refer_to_recipe, refer_to_version
 from proxy.recipes import Specification
+from proxy.seeds import MOST_FIRST_SEED
 from worker.rate_searches import SearchRequest, progress_of
 from worker.store.models import RateSearch, Recipe
 from worker.store.states import State
@@ -23,6 +24,9 @@ class RateSearchIn(Specification):
         default=(), description="at least 3; default: 4, 2, 1, 1/2, 1/4, 1/10, 1/30 and 1/100 of the standard rate"
     )
     seeds: int = Field(default=3, description="at least 2")
+    first_seed: int = Field(
+        default=0, ge=0, le=MOST_FIRST_SEED, description="the seeds are this one and those that follow it"
+    )
     steps: int | None = Field(default=None, ge=1, description="budget of a run; default: the protocol's")
 
     def request(self) -> SearchRequest:
@@ -60,6 +64,7 @@ class RateSearchSummary(BaseModel):
     suite: VersionRef
     rates: list[float]
     seeds: int
+    first_seed: int
     steps: int
     outcome: str | None = Field(description="chosen, optimum at the edge, no rate low enough, nothing passes")
     rate: float | None = Field(description="the rate that was chosen")
@@ -90,6 +95,7 @@ def summarise(row: RateSearch) -> RateSearchSummary:
         suite=refer_to_version(row.suite),
         rates=row.rates,
         seeds=row.seeds,
+        first_seed=row.first_seed,
         steps=row.steps,
         outcome=report.get("outcome"),
         rate=report.get("rate"),

@@ -97,8 +97,15 @@ def search_remarks(report: Report, suite: Report) -> list[str]:
     found = [*search.get("remarks", ())]
     found += [f"{name} was left out: {why}." for name, why in search.get("left_out", {}).items()]
     if any("Not measured" in remark for remark in found):
-        found.append(f"`foretaste rate-search {report['study']}-proxy …` over these recipes and rates measures it.")
+        found.append(f"`{_search_command(report, suite)}` over these recipes and rates measures it.")
     return found
+
+
+def _search_command(report: Report, suite: Report) -> str:
+    """The rate search whose ladder is this study's own: the same seeds."""
+    proxies = report["shapes"]["proxies"]
+    first = f" --first-seed {proxies['first_seed']}" if proxies["first_seed"] else ""
+    return f"foretaste rate-search {report['study']}-proxy … --suite {suite['suite']} --seeds {proxies['seeds']}{first}"
 
 
 def edge_words(suite: Report) -> str:

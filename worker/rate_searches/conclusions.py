@@ -46,7 +46,7 @@ def conclude_search(session: Session, settings: Settings, search_id: str) -> boo
             if not _decide(session, settings, row):
                 return False
     except ForetasteError as error:
-        row.state, row.error = State.FAILED, str(error)
+        row.state, row.error = State.FAILED, _renamed(str(error), names_of(session, row))
     else:
         row.state, row.error = State.FINISHED, None
     row.finished_at = utc_now()
@@ -143,7 +143,7 @@ def _take_over(session: Session, settings: Settings, row: RateSearch, made: Prot
         submit_evaluation(
             session,
             settings,
-            Request(recipe=anchor, protocol=made.id, suite=row.suite_id, seeds=row.seeds),
+            Request(recipe=anchor, protocol=made.id, suite=row.suite_id, seeds=row.seeds, first_seed=row.first_seed),
             concludes=False,
             checks_data=False,
         )[0].id

@@ -25,7 +25,10 @@ def submit_control(session: Session, settings: Settings, row: RateSearch, rate: 
     """The control's points; what is trained already is not trained again."""
     spec = shuffled_at_rate(ProtocolSpec.model_validate(row.protocol.spec), rate, row.steps)
     protocol, _ = store_protocol(session, spec)
-    requests = [Request(recipe=anchor, protocol=protocol.id, suite=row.suite_id, seeds=SEEDS) for anchor in row.anchors]
+    requests = [
+        Request(recipe=anchor, protocol=protocol.id, suite=row.suite_id, seeds=SEEDS, first_seed=row.first_seed)
+        for anchor in row.anchors
+    ]
     own = own_after(session, row.points, requests)
     found = []
     for request in requests:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.protocols import fingerprint_run
+from proxy.seeds import seeds_from
 from worker.rate_searches.controls import SEEDS
 from worker.rate_searches.ladders import Plan
 from worker.store.models import Protocol, Run
@@ -45,7 +46,7 @@ def _runs(plan: Plan, spec: ProtocolSpec, seeds: int) -> set[str]:
             recipe_fingerprint=anchor.fingerprint, protocol=spec, learning_rate=spec.learning_rate, seed=seed
         )
         for anchor in plan.anchors
-        for seed in range(seeds)
+        for seed in seeds_from(plan.first_seed, seeds)
     }
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxy.ranking.rate_search import Ladder, LadderRun
 
 LOSS, RATE = 1, 3  # columns of a curve
+DIVERGED = "diverged"  # the one gate by whose failing a run says something about its rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +95,30 @@ def _usable_runs(session: Session, suite_id: str, point: Point) -> list[Run]:
 
 def fault_of(session: Session, suite_id: str, point: Point) -> str | None:
     """Why an evaluation that has ended says nothing about its rate; None where it does. A loss that diverged does; a
-    run that was trained and not scored does not."""
+    run that was trained and not scored does not, nor does one whose score is broken otherwise (it leaks)."""
     evaluation = session.get_one(Evaluation, point["evaluation"])
     name = evaluation.recipe.name
     if evaluation.state == State.CANCELLED:
         return f"evaluation {evaluation.id} of {name} was cancelled"
     for run in evaluation.runs:
         where = f"run {run.id} of {name} (rate {run.learning_rate:g}, seed {run.seed})"
-        if run.state == State.FINISHED and session.get(RunScore, (run.id, suite_id)) is None:
+        score = session.get(RunScore, (run.id, suite_id))
+        if run.state == State.FINISHED and score is None:
             return f"{where} was trained, but not scored on this suite"
+        if score is not None and (gate := _broken_otherwise(score)) is not None:
+            return f"{where} fails the gate {gate['name']}: {gate['message'].rstrip('.')}"
         if run.state != State.FINISHED and not _has_diverged(run):
             return f"{where} {run.state}: {run.error or 'no reason given'}"
     return None
+
+
+def _fatal_gates(score: RunScore) -> list[dict[str, Any]]:
+    return [gate for gate in score.gates if gate["is_fatal"] and not gate["passed"]]
+
+
+def _broken_otherwise(score: RunScore) -> dict[str, Any] | None:
+    """A gate that breaks the score and is none of the rate's doing."""
+    return next((gate for gate in _fatal_gates(score) if gate["name"] != DIVERGED), None)
 
 
 def _has_diverged(run: Run) -> bool:
@@ -113,12 +126,12 @@ def _has_diverged(run: Run) -> bool:
 
 
 def _ladder_run(session: Session, search: RateSearch, point: Point, run: Run, control: Run | None) -> "LadderRun":
-    """A run whose gates say that the training itself went wrong has no score, like one that diverged. `control` was
+    """A run whose gate says that its loss diverged has no score, like one that was broken off for it. `control` was
     trained on its documents with their tokens shuffled."""
     from proxy.ranking.rate_search import LadderRun
 
     score = session.get(RunScore, (run.id, search.suite_id))
-    is_broken = score is None or any(gate["is_fatal"] and not gate["passed"] for gate in score.gates)
+    is_broken = score is None or bool(_fatal_gates(score))
     sets = {} if is_broken else set_results(session, run, search.suite_id)
     return LadderRun(
         anchor=point["recipe"],

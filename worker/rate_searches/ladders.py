@@ -4,15 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import FieldProblem, InvalidInputError
 from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol as ProtocolSpec
+from proxy.seeds import require_first_seed
 from worker.parsing import validate
 from worker.protocols import find_protocol
 from worker.recipes import find_recipe
-from worker.store.models import Protocol, Recipe, Suite
+from worker.store.models import Protocol, RateSearch, Recipe, Suite
 from worker.suites import find_suite
 
 LEAST_ANCHORS, MOST_ANCHORS = 3, 50
@@ -32,6 +34,7 @@ class SearchRequest:
     anchors: tuple[str, ...]
     rates: tuple[float, ...] = field(default=())
     seeds: int = 3
+    first_seed: int = 0
     steps: int | None = None
 
 
@@ -44,6 +47,7 @@ class Plan:
     anchors: tuple[Recipe, ...]
     rates: tuple[float, ...]
     seeds: int
+    first_seed: int
     steps: int
     specs: tuple[ProtocolSpec, ...]
 
@@ -58,15 +62,17 @@ class Plan:
         """The same question, in whatever order, is the same search."""
         anchors = sorted(anchor.fingerprint for anchor in self.anchors)
         rates = [f"{rate:.9e}" for rate in self.rates]
-        return fingerprint([self.base.id, self.suite.id, anchors, rates, self.seeds, self.steps])
+        first = [self.first_seed] if self.first_seed else []  # said where it is not 0: older searches keep their keys
+        return fingerprint([self.base.id, self.suite.id, anchors, rates, self.seeds, self.steps, *first])
 
 
 def plan_search(session: Session, request: SearchRequest) -> Plan:
     """InvalidInputError names every field that is wrong; nothing is written."""
-    base, suite = find_protocol(session, request.protocol), find_suite(session, request.suite)
+    base, suite = _base(session, request.protocol), find_suite(session, request.suite)
     spec = ProtocolSpec.model_validate(base.spec)
     rates = _rates(request, spec)
     _check_count("/seeds", request.seeds, LEAST_SEEDS, MOST_SEEDS, "one seed shows no noise")
+    require_first_seed(request.first_seed)
     steps = spec.steps if request.steps is None else request.steps
     return Plan(
         base=base,
@@ -74,9 +80,30 @@ def plan_search(session: Session, request: SearchRequest) -> Plan:
         anchors=_anchors(session, request.anchors),
         rates=rates,
         seeds=request.seeds,
+        first_seed=request.first_seed,
         steps=steps,
         specs=tuple(at_rate(spec, rate, steps) for rate in rates),
     )
+
+
+def _base(session: Session, reference: str) -> Protocol:
+    """Whose rate is searched. A bare name is the newest version that no search made: so the same words are the same
+    search again, also once it has ended. A version that is asked for by number, fingerprint or id is taken."""
+    row = find_protocol(session, reference)
+    while reference == row.name and (made_of := _made_of(session, row)) is not None:
+        row = made_of
+    return row
+
+
+def _made_of(session: Session, row: Protocol) -> Protocol | None:
+    """The newest older version of its name whose search made it."""
+    searched = (
+        select(Protocol)
+        .join(RateSearch, RateSearch.protocol_id == Protocol.id)
+        .where(RateSearch.found_id == row.id, Protocol.name == row.name, Protocol.version < row.version)
+        .order_by(Protocol.version.desc())
+    )
+    return session.scalars(searched).first()
 
 
 def at_rate(base: ProtocolSpec, rate: float, steps: int) -> ProtocolSpec:

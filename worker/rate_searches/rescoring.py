@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session
 
 from worker.jobs import JobKind
+from worker.parts import cancel_job
 from worker.rate_searches.points import ladder_points
 from worker.store.models import Evaluation, Job, RateSearch, RunScore
 from worker.store.states import State
@@ -30,6 +31,12 @@ def ask_for_rescoring(session: Session, search: RateSearch) -> bool:
     session.flush()
     search.rescoring_id = job.id
     return True
+
+
+def cancel_rescoring(session: Session, search: RateSearch) -> None:
+    """Its job is of use to nobody else; what it has measured by now stays."""
+    if search.rescoring_id is not None:
+        cancel_job(session, search.rescoring_id)
 
 
 def _unmeasured(session: Session, search: RateSearch) -> Iterator[str]:

@@ -18,9 +18,10 @@ from worker.rate_searches.controls import submit_control
 from worker.rate_searches.estimates import estimate
 from worker.rate_searches.ladders import Plan, SearchRequest, plan_search
 from worker.rate_searches.points import controlled_rates, controls, make_point
+from worker.rate_searches.rescoring import cancel_rescoring
 from worker.settings import Settings
 from worker.shared_evaluations import own_after, release_evaluations
-from worker.store.models import EvaluationRun, RateSearch, Run, utc_now
+from worker.store.models import EvaluationRun, Protocol, RateSearch, Recipe, Run, utc_now
 from worker.store.states import State
 
 
@@ -69,6 +70,7 @@ def cancel_search(session: Session, search_id: str) -> RateSearch:
     if row.state.is_final:
         return row
     row.state, row.finished_at = State.CANCELLED, utc_now()
+    cancel_rescoring(session, row)
     release_evaluations(session, row)
     return row
 
@@ -108,6 +110,7 @@ def _make(session: Session, plan: Plan) -> RateSearch:
         anchors=[anchor.id for anchor in plan.anchors],
         rates=list(plan.rates),
         seeds=plan.seeds,
+        first_seed=plan.first_seed,
         steps=plan.steps,
         state=State.RUNNING,
         estimate=estimate(session, plan),
@@ -119,7 +122,7 @@ def _submit_ladder(session: Session, settings: Settings, plan: Plan, known: Sequ
     """One evaluation a rate and anchor."""
     protocols = [store_protocol(session, spec)[0] for spec in plan.specs]
     asked = [
-        (anchor, rate, Request(recipe=anchor.id, protocol=protocol.id, suite=plan.suite.id, seeds=plan.seeds))
+        (anchor, rate, _request(plan, anchor, protocol))
         for anchor in plan.anchors
         for rate, protocol in zip(plan.rates, protocols, strict=True)
     ]
@@ -133,6 +136,12 @@ def _submit_ladder(session: Session, settings: Settings, plan: Plan, known: Sequ
         points.append(make_point(rate, evaluation, is_own=is_new or evaluation.id in own))
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
     return points
+
+
+def _request(plan: Plan, anchor: Recipe, protocol: Protocol) -> Request:
+    return Request(
+        recipe=anchor.id, protocol=protocol.id, suite=plan.suite.id, seeds=plan.seeds, first_seed=plan.first_seed
+    )
 
 
 @contextmanager

@@ -187,6 +187,10 @@ class Protocol(Base):
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
+    made_by: Mapped[list["RateSearch"]] = relationship(  # the searches that found this version's rate
+        foreign_keys="RateSearch.found_id", viewonly=True, order_by="RateSearch.created_at, RateSearch.id"
+    )
+
 
 class Recipe(Base):
     """A training mixture, content-addressed: the same content again is the same row."""
@@ -360,6 +364,7 @@ class RateSearch(Base):
     anchors: Mapped[list[Any]]  # ids of recipes
     rates: Mapped[list[Any]]
     seeds: Mapped[int]
+    first_seed: Mapped[int] = mapped_column(default=0, server_default="0")
     steps: Mapped[int]
     state: Mapped[State] = mapped_column(default=State.RUNNING, index=True)
     estimate: Mapped[dict[str, Any]]  # what it was to cost when it was submitted

@@ -28,7 +28,8 @@ class Budget:
 @dataclass(frozen=True, kw_only=True)
 class Need:
     """`travel` is the S at which most pairs reach the threshold of `gate`. `is_extrapolated`: it lies beyond the
-    ladder's. `budgets`: one a rate of the ladder at most a third of η*, highest first."""
+    ladder's. `budgets`: one a rate of the ladder at most a third of η*, highest first; where it has none, at that
+    third."""
 
     gate: str
     travel: float

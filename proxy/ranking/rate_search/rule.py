@@ -39,7 +39,7 @@ def search_rate(ladder: Ladder, limits: Thresholds | None = None) -> Finding:
     chosen = next((row for row in rows if row.is_low_enough and row.passes), None)
     rate = chosen.rate if chosen is not None and outcome == Outcome.CHOSEN else None
     failing = () if rate is not None else _failing(rows, candidates)
-    need = _need(ladder, optimum, candidates, failing, limits)
+    need = None if outcome == Outcome.CHOSEN else _need(ladder, optimum, candidates, failing, limits)
     seeds = None if rate is not None else _seeds_needed(ladder, candidates, limits)
     own = tuple(_own_optimum(ladder, anchor) for anchor in ladder.anchors)
     agree = _agree(own, limits)
@@ -166,14 +166,16 @@ def _need(
     failing: Sequence[str],
     limits: Thresholds,
 ) -> Need | None:
-    """Where η* is known and a rate is low enough: of the first gate that more steps help to pass."""
-    gate = next((name for name in NUMBERS if name in failing), None)
-    if gate is None or optimum is None or not optimum.is_interior or not candidates:
+    """Where η* is known: of the first gate that more steps help to pass, at every rate that is low enough. Where none
+    is, of progress at the highest rate that would be."""
+    gate = next((name for name in NUMBERS if name in failing), None if candidates else "progress")
+    if gate is None or optimum is None or not optimum.is_interior:
         return None
     found = needed_travel(ladder, ladder.travel(optimum.rate), limits, NUMBERS[gate])
     if found is None:
         return None
-    budgets = budgets_for(ladder, found[0], [row.rate for row in candidates])
+    rates = [row.rate for row in candidates] or [optimum.rate * limits.highest_share_of_optimum]
+    budgets = budgets_for(ladder, found[0], rates)
     return Need(gate=gate, travel=found[0], is_extrapolated=found[1], budgets=budgets)
 
 

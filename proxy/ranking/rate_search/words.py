@@ -44,7 +44,8 @@ def conclude(  # noqa: PLR0913 - all that the sentences speak of
         return f"The best rate, {optimum.rate:.3g}, is at the edge of the ladder: add {beyond} rates."
     if outcome == Outcome.NONE_LOW_ENOUGH:
         most = optimum.rate * limits.highest_share_of_optimum
-        return f"No rate of the ladder is at most {most:.3g}, a third of η* = {optimum.rate:.3g}: add lower rates."
+        said = f"No rate of the ladder is at most {most:.3g}, a third of η* = {optimum.rate:.3g}: add lower rates."
+        return said if need is None else f"{said} {_budget(need, ladder)}"
     said = f"No rate up to {candidates[-1].rate:.3g} passes; what fails there: {', '.join(failing)}."
     return " ".join([said, *_what_would_pass(failing, need, seeds, ladder)])
 

@@ -90,6 +90,18 @@ def test_a_chosen_rate_is_shown_with_all_gates(client: TestClient, seed: Seed, r
     assert "matters little" in text
 
 
+def test_a_version_names_the_search_that_found_its_rate(client: TestClient, seed: Seed, ranked: list[Protocol]) -> None:
+    search = seed(lambda session: add_search(session, State.FINISHED, report_of(ladder_of())))
+    items = client.get("/v1/protocols").json()["items"]
+    assert sorted(item["rate_searches"] for item in items) == [[], [search]]
+    found = next(item for item in items if item["rate_searches"])
+    assert client.get(f"/v1/protocols/{found['id']}").json() == found
+    name = f"{found['name']}@{found['version']}"
+    assert f'<a href="rate-search?id={search}">' in client.get("/", params={"protocol": name}).text
+    other = next(f"{item['name']}@{item['version']}" for item in items if not item["rate_searches"])
+    assert "found by a rate search" not in client.get("/", params={"protocol": other}).text
+
+
 def test_what_would_pass_is_shown_where_nothing_does(client: TestClient, seed: Seed, ranked: list[Protocol]) -> None:
     ladder = ladder_of(
         lambda _a, rate, _s: {"progress": {"prose": 0.2 + 0.15 * RATES.index(rate)}}, tokens_per_second=1e4

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from api.client import Client, ProblemError, Resource, UnreachableError
 from api.studies import commands
 from api.studies.cost import describe
-from api.studies.markdown import as_markdown, edge_words
+from api.studies.markdown import as_markdown, edge_words, search_remarks
 from api.studies.registration import register, request_of
 from api.studies.report import make_folder, read_report
 from api.studies.running import run_study
@@ -292,6 +292,16 @@ def test_a_best_rate_at_the_edge_of_the_grid_is_told_with_what_to_do() -> None:
     assert "0.1 for even)" in told
     assert "only-web" not in told
     assert edge_words({"recipes": rows[1:]}) == ""
+
+
+def test_what_measures_the_gates_that_a_study_does_not_is_a_search_of_its_own_seeds() -> None:
+    shape = {"seeds": 2, "first_seed": 100}
+    report = {"study": "again", "shapes": {"proxies": shape}}
+    suite = {"suite": "held", "search": {"remarks": ("Not measured at the rate that passes: shuffled tokens.",)}}
+    command = "foretaste rate-search again-proxy … --suite held --seeds 2"
+    assert f"`{command} --first-seed 100`" in search_remarks(report, suite)[-1]
+    shape["first_seed"] = 0
+    assert f"`{command}`" in search_remarks(report, suite)[-1]
 
 
 def test_the_cost_says_runs_tokens_and_hours() -> None:

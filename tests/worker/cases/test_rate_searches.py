@@ -179,6 +179,37 @@ def test_a_run_that_was_not_scored_is_no_divergence(session: Session, bureau: Bu
     assert "was trained, but not scored on this suite; send the search again to go on" in row.error
 
 
+def test_an_anchor_that_leaks_is_no_divergence(session: Session, bureau: Bureau) -> None:
+    """It would stop every rate, and the advice would be to take lower ones."""
+    row, _ = ask(session, bureau)
+    runs = runs_of(session, row)
+    end(session, bureau, runs, row.suite_id)
+    score = session.get_one(RunScore, (runs[0].id, row.suite_id))
+    score.gates = [gate_row("leak", "The training stream holds 30.0% of the documents of held.")]
+    session.flush()
+    assert conclude(session, bureau, row)
+    assert (row.state, row.report) == (State.FAILED, None)
+    assert row.error is not None
+    assert f"of {runs[0].recipe.name} (rate" in row.error
+    assert "fails the gate leak: The training stream holds 30.0% of the documents of held;" in row.error
+
+
+def test_a_loss_that_rose_is_evidence_like_one_that_broke_off(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    runs = runs_of(session, row)
+    end(session, bureau, runs, row.suite_id)
+    highest = next(run for run in runs if run.learning_rate == max(RATES))
+    session.get_one(RunScore, (highest.id, row.suite_id)).gates = [gate_row("diverged", "The training loss rose.")]
+    session.flush()
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    assert row.report["rates"][-1]["score"] is None
+
+
+def gate_row(name: str, message: str) -> dict[str, Any]:
+    return {"name": name, "passed": False, "value": 0.3, "threshold": 0.1, "message": message, "is_fatal": True}
+
+
 def test_it_is_not_concluded_before_the_last_run(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     runs = runs_of(session, row)
@@ -195,6 +226,40 @@ def test_the_same_search_is_the_same_row_whatever_the_order(session: Session, bu
     again, is_new = ask(session, bureau, anchors=ANCHORS[::-1], rates=RATES[::-1])
     assert (again.id, is_new) == (row.id, False)
     assert ask(session, bureau, seeds=3)[0].id != row.id
+
+
+def test_the_same_words_are_the_same_search_also_once_it_has_made_a_version(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    conclude(session, bureau, row)
+    assert row.found is not None
+    again, is_new = ask(session, bureau)
+    assert (again.id, is_new, again.state) == (row.id, False, State.FINISHED)
+    by_number, is_new = ask(session, bureau, protocol="small@2")  # whoever says which version means it
+    assert (is_new, by_number.protocol.version) == (True, 2)
+    assert ask(session, bureau)[0].id == row.id
+
+
+def test_other_seeds_are_another_ladder_with_a_control_and_a_version_of_their_own(
+    session: Session, bureau: Bureau
+) -> None:
+    first, _ = ask(session, bureau)
+    row, is_new = ask(session, bureau, first_seed=100)
+    assert is_new
+    assert {run.seed for run in runs_of(session, row)} == {100, 101}
+    assert {run.id for run in runs_of(session, row)}.isdisjoint(run.id for run in runs_of(session, first))
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    wanted = SearchRequest(
+        protocol="small", suite="suite", anchors=ANCHORS, rates=RATES, seeds=SEEDS, first_seed=row.first_seed
+    )
+    assert rate_searches.estimate_search(session, wanted)["runs_to_train"] == len(ANCHORS)  # the control
+    assert conclude(session, bureau, row)
+    assert {run.seed for run in runs_of(session, row, is_shuffled=True)} == {100}
+    assert row.report is not None
+    assert "shuffled tokens" not in str(row.report["remarks"])
+    assert row.found is not None
+    taken = session.scalars(select(Evaluation).where(Evaluation.protocol_id == row.found.id)).all()
+    assert {(one.first_seed, one.state) for one in taken} == {(100, State.FINISHED)}
 
 
 def test_finished_runs_are_reused_and_the_estimate_leaves_them_out(session: Session, bureau: Bureau) -> None:
@@ -272,6 +337,8 @@ def test_anchors_that_are_all_alike_fail_the_search_in_words(session: Session, b
     assert row.state == State.FAILED
     assert row.error is not None
     assert "all alike" in row.error
+    assert all(name in row.error for name in ANCHORS)
+    assert not any(anchor in row.error for anchor in row.anchors)  # ids say nothing to a reader
 
 
 @pytest.mark.parametrize(
@@ -285,6 +352,7 @@ def test_anchors_that_are_all_alike_fail_the_search_in_words(session: Session, b
         ({"anchors": (*ANCHORS, "even")}, "/anchors/3"),
         ({"anchors": (*ANCHORS, "nobody")}, "/anchors/3"),
         ({"seeds": 1}, "/seeds"),
+        ({"first_seed": -1}, "/first_seed"),
         ({"protocol": "nobody"}, "/protocol"),
         ({"suite": "nobody"}, "/suite"),
         ({"steps": 10**9}, "/anchors"),

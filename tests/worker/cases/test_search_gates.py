@@ -106,6 +106,19 @@ def test_scores_that_coarser_logits_move_too_far_stop_a_rate(session: Session, b
     assert row.report["failing"] == ["bf16 re-score"]
 
 
+def test_a_search_that_is_cancelled_takes_its_rescoring_along(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    assert row.rescoring_id is not None
+    job = session.get_one(Job, row.rescoring_id)
+    rate_searches.cancel_search(session, row.id)
+    assert job.state == State.CANCELLED
+    again, _ = ask(session, bureau)
+    assert again.rescoring_id not in (None, job.id)  # asked for anew, once
+    assert conclude(session, bureau, again)
+
+
 def test_what_was_measured_is_not_measured_again(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     end(session, bureau, runs_of(session, row), row.suite_id)

@@ -169,6 +169,29 @@ def test_a_ladder_without_a_rate_under_a_third_of_the_optimum_says_so() -> None:
     assert "add lower rates" in finding.conclusion
 
 
+def test_where_no_rate_is_low_enough_the_budget_at_a_third_of_the_optimum_is_named() -> None:
+    reached = {6e-4: 0.6, 1.1e-3: 0.7, 2.4e-3: 0.6}
+    ladder = ladder_of(lambda _a, rate, _s: {"progress": {"prose": reached[rate]}}, rates=tuple(reached))
+    finding = search_rate(ladder)
+    assert finding.outcome == Outcome.NONE_LOW_ENOUGH
+    assert finding.optimum is not None
+    assert finding.need is not None
+    [budget] = finding.need.budgets
+    assert budget.rate == pytest.approx(finding.optimum / 3)
+    travel = ladder.travel(math.sqrt(6e-4 * 1.1e-3))  # φ = .65 lies midway, on the scale of log S
+    assert finding.need.travel == pytest.approx(travel)
+    assert budget.steps == math.ceil(ladder.steps * travel / ladder.travel(budget.rate))
+    assert f"{budget.steps:,} steps at {budget.rate:.3g} (instead of 1,000;" in finding.conclusion
+
+
+def test_where_the_lowest_rate_passes_a_lower_one_needs_no_more_sum_of_rates_than_it() -> None:
+    ladder = ladder_of(rates=(6e-4, 1.2e-3, 2.4e-3))
+    finding = search_rate(ladder)
+    assert finding.need is not None
+    assert (finding.need.gate, finding.need.travel) == ("progress", ladder.travel(6e-4))
+    assert finding.failing == ()
+
+
 def test_a_third_of_the_optimum_as_somebody_writes_it_is_low_enough() -> None:
     """The vertex is 1.2e-3 but for rounding, and so is three times 4e-4."""
 
