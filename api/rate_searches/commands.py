@@ -30,7 +30,7 @@ def rate_search(
 ) -> None:
     """Find a protocol's reduced learning rate from proxies alone, and store it as the protocol's next version."""
     require_first_seed(first_seed, "--first-seed")
-    body = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or []}
+    body: dict[str, Any] = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or []}
     body |= {"seeds": seeds, "first_seed": first_seed}
     if steps is not None:
         body["steps"] = steps
