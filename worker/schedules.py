@@ -103,9 +103,9 @@ def trigger_schedule(session: Session, settings: Settings, schedule_id: str, slo
         return session.scalars(fired).one()
     firing = _Firing()
     recipes = _selected(session, schedule)
-    known = _lock_evidence(session, schedule, recipes)
+    evidence = _lock_evidence(session, schedule, recipes)
     for recipe in recipes:
-        _re_evaluate(session, settings, schedule, recipe, _newest(known[recipe.id]), firing)
+        _re_evaluate(session, settings, schedule, recipe, _newest(evidence[recipe.id]), firing)
     conclude_evaluations(session, settings, firing.submitted)
     row.submitted, row.reused, row.refused = firing.submitted, firing.reused, firing.refused
     session.flush()
