@@ -74,7 +74,12 @@ def flips_table(body: Body) -> Table:
     title = f"Over learning rates: {protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"
     is_pair = body["pair"] is not None
     more = len(body["pairs"]) - MOST_PAIRS + body["left_out"]
-    notes = [body["sentence"], f"All claims together at an error rate of {body['error_rate']:g}.", *body["warnings"]]
+    notes = [
+        *_refusal(body),
+        body["sentence"],
+        f"All claims together at an error rate of {body['error_rate']:g}.",
+        *body["warnings"],
+    ]
     notes += [] if is_pair else ["◀ the first is better, ▶ the second, · neither is resolved, – not measured"]
     notes += [f"{more} more pairs are not shown (--json)."] if more > 0 else []
     table = _titled(title, notes)
@@ -133,7 +138,7 @@ def _cells(name: str, part: Body) -> list[str | Text]:
 
 def _notes(body: Body) -> list[str]:
     sides = [body["a"], body["b"]]
-    notes = [f"A is {sides[0]['recipe']['name']}, B is {sides[1]['recipe']['name']}; lower is better."]
+    notes = [*_refusal(body), f"A is {sides[0]['recipe']['name']}, B is {sides[1]['recipe']['name']}; lower is better."]
     notes += [_cost(side) for side in sides]
     target = body["target"]
     if target is not None and target["refusal"] is not None:
@@ -148,6 +153,11 @@ def _notes(body: Body) -> list[str]:
     verdict = body["verdict"]
     notes.append(f"Verdict: {verdict['verdict']}. {verdict['reason']}")
     return notes
+
+
+def _refusal(body: Body) -> list[str]:
+    """A service of an earlier version says nothing of it."""
+    return [f"Refused for ranking: {body['refused']}"] if body.get("refused") else []
 
 
 def _cost(side: Body) -> str:

@@ -91,6 +91,7 @@ def compare_recipes(session: Session, settings: Settings, question: Question) ->
     return {
         "protocol": describe_protocol(protocol),
         "suite": describe_suite(suite),
+        "refused": ranking.body.get("refused"),
         "a": _shown(sides[0], protocol),
         "b": _shown(sides[1], protocol),
         "difference": asdict(pair.fixed),

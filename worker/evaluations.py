@@ -46,13 +46,20 @@ class Request:
 
 
 def submit_evaluation(
-    session: Session, settings: Settings, request: Request, *, concludes: bool = True, checks_data: bool = True
+    session: Session,
+    settings: Settings,
+    request: Request,
+    *,
+    concludes: bool = True,
+    checks_data: bool = True,
+    is_requested: bool = False,
 ) -> tuple[Evaluation, bool]:
     """The evaluation and True if it is new. Everything that is surely wrong is refused before a row is written.
 
     Who submits many at once says `concludes=False` and concludes them together: one ranking instead of one a recipe.
     Who has submitted the recipe at another rate of the same protocol says `checks_data=False`: its tokens and leaks are
-    the same.
+    the same. Who asks for the evaluation by itself says `is_requested=True`: no rate search, replication or study that
+    is cancelled takes it along (worker.shared_evaluations).
     """
     _check_numbers(request)
     recipe, protocol, suite, rates = _resolve(session, request)
@@ -62,7 +69,7 @@ def submit_evaluation(
         return session.scalars(select(Evaluation).where(Evaluation.request_key == key)).first()
 
     if (known := find()) is not None:
-        return _revived(session, settings, known), False
+        return _revived(session, settings, known, is_requested=is_requested), False
 
     def make() -> Evaluation:
         return Evaluation(
@@ -75,6 +82,7 @@ def submit_evaluation(
             learning_rates=rates,
             replicate=request.replicate,
             request_key=key,
+            is_requested=is_requested,
         )
 
     _check_possible(session, settings, request, rates, recipe, protocol, suite, checks_data=checks_data)
@@ -87,6 +95,8 @@ def submit_evaluation(
         queue_scorings(session, evaluation, is_retry=True)
         if concludes:
             _conclude(session, settings, [evaluation])
+    elif is_requested:  # made by somebody else at this moment
+        _revived(session, settings, evaluation, is_requested=True)
     return evaluation, is_new
 
 
@@ -255,17 +265,18 @@ def _requeue(run: Run) -> None:
     run.state, run.attempt, run.error, run.finished_at, run.progress = State.QUEUED, 0, None, None, {}
 
 
-def _revived(session: Session, settings: Settings, evaluation: Evaluation) -> Evaluation:
+def _revived(session: Session, settings: Settings, evaluation: Evaluation, *, is_requested: bool) -> Evaluation:
     """The same request again: what was cancelled or broke is queued again, and what is known is left alone."""
     lock_evaluations(session, [evaluation.id])
     if not evaluation.state.is_final:
+        evaluation.is_requested = evaluation.is_requested or is_requested
         return evaluation
     runs = [run for run in lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
     if evaluation.state != State.CANCELLED and not runs and not unscored_runs(session, evaluation):
         return evaluation
     if runs or unscored_runs(session, evaluation):
         require_live(retirement_problems(session, evaluation.recipe, evaluation.protocol, evaluation.suite))
-    evaluation.state, evaluation.finished_at = State.QUEUED, None
+    evaluation.state, evaluation.finished_at, evaluation.is_requested = State.QUEUED, None, is_requested
     for run in runs:
         _requeue(run)
     queue_scorings(session, evaluation, is_retry=True)

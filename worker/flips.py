@@ -61,6 +61,7 @@ def read_flips(
     return {
         "protocol": describe_protocol(own),
         "suite": describe_suite(suite_row),
+        "refused": ranking.body.get("refused"),
         "pair": None if pair is None else [describe_recipe(recipe) for recipe in pair],
         "ladder": [_describe(rung) for rung in rungs],
         **_certify(settings, suite_row, own, rungs, pair),

@@ -369,6 +369,12 @@ def newest_leaderboard(
     return session.scalars(query.order_by(Leaderboard.created_at.desc(), Leaderboard.id).limit(1)).first()
 
 
+def refusal_of(session: Session, protocol_id: str, suite_id: str) -> str | None:
+    """Why nothing is ranked under them, as their newest snapshot says; None where it ranks, or there is none yet."""
+    row = newest_leaderboard(session, protocol_id, suite_id)
+    return None if row is None else row.body.get("refused")
+
+
 def find_leaderboard(session: Session, protocol: str | None = None, suite: str | None = None) -> Leaderboard:
     """The newest snapshot under a protocol and suite, or any. NotFoundError while nothing was ranked."""
     protocol_id = find_protocol(session, protocol).id if protocol is not None else None

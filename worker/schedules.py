@@ -4,6 +4,7 @@ A firing is a row (schedule, slot); the unique pair makes two beats, or two work
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +15,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError, InvalidInputError, NotFoundError
-from worker.evaluations import MOST_SEEDS, Request, conclude_evaluations, has_seeds, submit_evaluation
+from worker.evaluations import (
+    MOST_SEEDS,
+    Request,
+    conclude_evaluations,
+    has_seeds,
+    lock_evaluations,
+    submit_evaluation,
+)
 from worker.lookup import find_or_add
 from worker.protocols import find_protocol
 from worker.settings import Settings
@@ -94,8 +102,10 @@ def trigger_schedule(session: Session, settings: Settings, schedule_id: str, slo
     except IntegrityError:
         return session.scalars(fired).one()
     firing = _Firing()
-    for recipe in _selected(session, schedule):
-        _re_evaluate(session, settings, schedule, recipe, firing)
+    recipes = _selected(session, schedule)
+    evidence = _lock_evidence(session, schedule, recipes)
+    for recipe in recipes:
+        _re_evaluate(session, settings, schedule, recipe, _newest(evidence[recipe.id]), firing)
     conclude_evaluations(session, settings, firing.submitted)
     row.submitted, row.reused, row.refused = firing.submitted, firing.reused, firing.refused
     session.flush()
@@ -125,40 +135,57 @@ def _selected(session: Session, schedule: Schedule) -> list[Recipe]:
     return [row for row in rows if wanted <= dict(row.spec.get("tags", {})).items()]
 
 
-def _re_evaluate(session: Session, settings: Settings, schedule: Schedule, recipe: Recipe, firing: _Firing) -> None:
-    """Submits one recipe, unless its newest evidence is from as many seeds or more, or was cancelled by somebody; one
-    that can no longer be evaluated does not keep the others from it."""
-    known = _newest_evidence(session, schedule, recipe)
+def _re_evaluate(
+    session: Session,
+    settings: Settings,
+    schedule: Schedule,
+    recipe: Recipe,
+    known: Evaluation | None,
+    firing: _Firing,
+) -> None:
+    """Submits one recipe, unless its newest evidence is from more seeds, or was cancelled by somebody; one that can no
+    longer be evaluated does not keep the others from it. What is found open is asked for by the schedule too."""
     if known is not None and known.state == State.CANCELLED:
         reason = f"evaluation {known.id} was cancelled; submit it again by hand"
         firing.refused.append({"recipe": recipe.name, "error": reason})
         return
     if known is not None and known.seeds > schedule.seeds:
+        known.is_requested = known.is_requested or not known.state.is_final
         firing.reused.append(known.id)
         return
     request = Request(recipe=recipe.id, protocol=schedule.protocol, suite=schedule.suite, seeds=schedule.seeds)
     try:
         with session.begin_nested():
-            evaluation, is_new = submit_evaluation(session, settings, request, concludes=False)
+            evaluation, is_new = submit_evaluation(session, settings, request, concludes=False, is_requested=True)
     except ForetasteError as error:
         firing.refused.append({"recipe": recipe.name, "error": str(error)})
         return
     (firing.submitted if is_new else firing.reused).append(evaluation.id)
 
 
-def _newest_evidence(session: Session, schedule: Schedule, recipe: Recipe) -> Evaluation | None:
-    """Of the recipe's evaluations under the newest protocol and suite with at least the schedule's seeds (from 0 on),
-    one that still counts and has the most seeds; else a cancelled one."""
-    query = select(Evaluation).where(
+def _lock_evidence(
+    session: Session, schedule: Schedule, recipes: Sequence[Recipe]
+) -> defaultdict[str, list[Evaluation]]:
+    """By recipe, its evaluations under the newest protocol and suite with at least the schedule's seeds (from 0 on).
+
+    All are locked at once, in the order of their ids as everywhere: who cancels one comes before or after."""
+    query = select(Evaluation.id, Evaluation.recipe_id).where(
         Evaluation.kind == "proxy",
         Evaluation.replicate == 0,
-        Evaluation.recipe_id == recipe.id,
         Evaluation.protocol_id == find_protocol(session, schedule.protocol).id,
         Evaluation.suite_id == find_suite(session, schedule.suite).id,
         has_seeds(range(schedule.seeds)),
     )
-    found = session.scalars(query).all()
-    return max(found, key=lambda row: (row.state != State.CANCELLED, row.seeds), default=None)
+    wanted = {recipe.id for recipe in recipes}
+    found = defaultdict(list)
+    for row in lock_evaluations(session, [row.id for row in session.execute(query) if row.recipe_id in wanted]):
+        found[row.recipe_id].append(row)
+    return found
+
+
+def _newest(evidence: Sequence[Evaluation]) -> Evaluation | None:
+    """One that still counts and has the most seeds; else a cancelled one."""
+    return max(evidence, key=lambda row: (row.state != State.CANCELLED, row.seeds), default=None)
 
 
 def fire_due(session: Session, settings: Settings, now: datetime) -> list[ScheduleSlot]:

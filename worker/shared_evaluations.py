@@ -2,8 +2,9 @@
 one: whoever had it queued may cancel it, but not while another that goes on waits for it. What is left for that reason
 is cancelled with the last of those that wait.
 
-A row's points name its evaluations; `is_own`: queued for this row, because it was not there or had ended. What
-somebody had asked for by itself, and was open already, is never cancelled with a row.
+A row's points name its evaluations; `is_own`: queued for this row, because it was not there or had ended. What was
+open already is not; nor is anything cancelled with a row that somebody has asked for by itself meanwhile
+(`Evaluation.is_requested`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,17 +29,18 @@ def own_after(session: Session, points: Iterable[dict[str, Any]], requests: Sequ
 
 
 def release_evaluations(session: Session, row: Asker) -> None:
-    """Of a row that was cancelled: its evaluations are cancelled but for those that another open row needs."""
+    """Of a row that was cancelled: its evaluations are cancelled but for those that another open row needs, or that
+    somebody asked for by itself."""
     session.flush()
     asked = sorted({point["evaluation"] for point in row.points})
-    lock_evaluations(session, asked)
+    locked = lock_evaluations(session, asked)
     lock_runs(session, session.scalars(select(EvaluationRun.run_id).where(EvaluationRun.evaluation_id.in_(asked))))
     # Read under these locks: whoever asks for one of them meanwhile is seen now, or finds it cancelled and revives it.
     needed = {point["evaluation"] for other in _rows(session, State.RUNNING) for point in other.points}
     left = {evaluation_id for other in _rows(session, State.CANCELLED) for evaluation_id in _own(other.points)}
-    for evaluation_id in asked:
-        if evaluation_id in left and evaluation_id not in needed:
-            cancel_evaluation(session, evaluation_id)
+    for evaluation in locked:
+        if evaluation.id in left and evaluation.id not in needed and not evaluation.is_requested:
+            cancel_evaluation(session, evaluation.id)
     row.points = [point | {"is_own": point["is_own"] and point["evaluation"] in needed} for point in row.points]
 
 

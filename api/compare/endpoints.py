@@ -26,7 +26,8 @@ def show(
     seed_limit: Annotated[int, Query(ge=2, le=100, description="most seeds a recipe that one would pay for")] = 5,
 ) -> dict[str, Any]:
     """A minus B with its intervals on the suite and on each set, P(A better) at proxy scale and at target scale (or why
-    that is refused), expected and worst-case regret, what the runs cost, and a verdict."""
+    that is refused), expected and worst-case regret, what the runs cost, and a verdict. `refused`: why the leaderboard
+    ranks nothing under this protocol, or null."""
     question = Question(
         a=a,
         b=b,

@@ -29,7 +29,7 @@ EVENT_SECONDS = 1.0
 def submit(key: Key, body: Body, writing: Writing, settings: SettingsOf, response: Response) -> EvaluationOut:
     """Submits an evaluation; 200 if it is there already: the same request is never trained twice."""
     asked = validate(EvaluationIn, body)
-    row, is_new = evaluations.submit_evaluation(writing.session, settings, asked.request())
+    row, is_new = evaluations.submit_evaluation(writing.session, settings, asked.request(), is_requested=True)
     if not row.state.is_final:
         writing.ring_after_commit(Bell.RUNS, Bell.JOBS)
     response.status_code = 202 if is_new else 200

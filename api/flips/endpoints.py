@@ -21,5 +21,6 @@ def show(
 ) -> dict[str, Any]:
     """The flip certificate: pairs whose order is stable over the ladder of rates (all protocols that equal this one but
     for the rate), flips between two of them, or is unresolved, all claims together at `error_rate`; and the widest
-    interval of rates around the protocol's own within which no pair flips."""
+    interval of rates around the protocol's own within which no pair flips. `refused`: why the leaderboard ranks nothing
+    under this protocol, or null."""
     return read_flips(session, settings, protocol, suite, first, second)

@@ -8,12 +8,14 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from tests.worker.engine.corpora import write_corpus
 from worker.engine import work_until_idle
 from worker.queue import Bell
 from worker.settings import Settings
-from worker.store.sessions import Sessions
+from worker.store.models import Leaderboard
+from worker.store.sessions import Sessions, session_scope
 
 CORPORA = {"web": 60, "code": 60, "held": 12}
 RECIPE: dict[str, Any] = {
@@ -99,6 +101,13 @@ def rank_two_recipes(service: Service) -> None:
     for recipe in ("even", "only-web"):
         service.made("/v1/evaluations", {**EVALUATION, "recipe": recipe})
     service.work()
+
+
+def refuse_rankings(service: Service, reason: str) -> None:
+    """Every snapshot says that its protocol is refused."""
+    with session_scope(service.sessions) as session:
+        for board in session.scalars(select(Leaderboard)):
+            board.body = {**board.body, "refused": reason}
 
 
 def problem_of(answer: httpx2.Response) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from api.cards import decision_card
 from tests.api.conftest import Service
-from tests.api.service import EVALUATION, REFERENCE, problem_of
+from tests.api.service import EVALUATION, REFERENCE, problem_of, refuse_rankings
 
 PAIR = {"a": "even", "b": "only-web"}
 
@@ -38,6 +38,15 @@ def test_without_references_the_card_speaks_of_the_proxy_alone(ranked: Service) 
     text = printed(body)
     assert "this suite" in text
     assert f"Verdict: {body['verdict']['verdict']}" in text
+
+
+def test_a_refused_ranking_is_told_of_beside_the_card(ranked: Service) -> None:
+    assert card(ranked)["refused"] is None
+    assert "Refused" not in printed(card(ranked))
+    refuse_rankings(ranked, "The anchors fail.")
+    assert card(ranked)["refused"] == "The anchors fail."
+    assert "Refused for ranking: The anchors fail." in printed(card(ranked))
+    assert "Refused for ranking</strong> The anchors fail." in ranked.get("/", params=PAIR).text
 
 
 def test_one_reference_is_too_little_and_it_says_so(ranked: Service) -> None:

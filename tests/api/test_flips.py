@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from api import cli
 from api.cards import flips_table
 from tests.api.conftest import Service
-from tests.api.service import EVALUATION, PROTOCOL, problem_of
+from tests.api.service import EVALUATION, PROTOCOL, problem_of, refuse_rankings
 
 
 @pytest.fixture
@@ -65,6 +65,12 @@ def test_a_ladder_of_two_rates_is_certified_everywhere(ladder: Service, monkeypa
     assert 'id="ranking-flips"' in ladder.get("/", params={"protocol": "slow", "flips": "asked"}).text
     assert 'id="pair-flips"' in page
     assert 'id="ranking-flips"' in page
+    refuse_rankings(ladder, "The anchors fail.")
+    refused = ladder.get("/v1/flips", params={"protocol": "slow"}).json()
+    assert (body["refused"], refused["refused"]) == (None, "The anchors fail.")
+    assert "Refused for ranking: The anchors fail." in printed(refused)
+    page = ladder.get("/", params={"protocol": "slow", "a": "even", "b": "only-web"}).text
+    assert page.count("Refused for ranking</strong> The anchors fail.") == 2  # the card and the certificate
     for query, pointer in (({"first": "even"}, "second"), ({"first": "evn", "second": "even"}, "first")):
         answer = ladder.get("/v1/flips", params=query)
         assert answer.status_code == 422

@@ -86,6 +86,15 @@ def test_a_race_that_is_cancelled_goes_on_when_it_is_sent_again(ready: Service) 
     assert again.json()["progress"]["queued"] == 6
 
 
+def test_an_evaluation_that_somebody_asks_for_meanwhile_outlives_the_race(ready: Service) -> None:
+    race = ready.made("/v1/replications", RACE)
+    asked = ready.post("/v1/evaluations", {"recipe": "even", "protocol": "tiny", "suite": "held-out", "seeds": 2})
+    assert asked.status_code == 200  # which the race had queued
+    ready.delete(f"/v1/replications/{race['id']}")
+    states = {row["recipe"]["name"]: row["state"] for row in ready.get("/v1/evaluations").json()["items"]}
+    assert states == {"even": "queued", "only-web": "cancelled", "only-code": "cancelled"}
+
+
 WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"resolve": "top-3"}, "/resolve"),
     ({"resolve": "the best"}, "/resolve"),

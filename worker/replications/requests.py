@@ -11,7 +11,7 @@ from proxy import NUMERICS_VERSION
 from proxy.errors import FieldProblem, InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from worker.evaluations import MOST_SEEDS
-from worker.leaderboards import find_leaderboard
+from worker.leaderboards import find_leaderboard, refusal_of
 from worker.protocols import find_protocol
 from worker.recipes import find_recipe
 from worker.store.models import Leaderboard, Protocol, Recipe, Suite
@@ -89,11 +89,13 @@ def plan_replication(session: Session, request: ReplicationRequest) -> Plan:
     if protocol.spec["numerics_version"] != NUMERICS_VERSION:
         message = f"was made for numerics version {protocol.spec['numerics_version']}; this code computes version "
         raise InvalidInputError.at("/protocol", protocol.name, f"{message}{NUMERICS_VERSION}")
+    suite = find_suite(session, request.suite or _id_of(board, "suite"))
+    if (refused := refusal_of(session, protocol.id, suite.id)) is not None:
+        raise InvalidInputError.at("/protocol", f"{protocol.name}@{protocol.version}", refused)
     recipes = _recipes(session, request.recipes or _ranked(board))
     if race.goal.best is not None and race.goal.best >= len(recipes):
         message = f"of {len(recipes)} recipes at most {len(recipes) - 1} can be singled out"
         raise InvalidInputError.at("/resolve", request.resolve, message)
-    suite = find_suite(session, request.suite or _id_of(board, "suite"))
     return Plan(protocol=protocol, suite=suite, recipes=recipes, race=race, budget=budget)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
@@ -219,6 +220,9 @@ class Evaluation(Base):
     replicate: Mapped[int] = mapped_column(default=0)
     request_key: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[State] = mapped_column(default=State.QUEUED, index=True)
+    is_requested: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # by a user or schedule, by itself
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     finished_at: Mapped[datetime | None]
 

@@ -1,5 +1,6 @@
 """Seed noise that a protocol knows: intervals where a ranking alone has none."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError
 from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol, fingerprint_protocol
-from tests.worker.cases.boards import finish
+from tests.worker.cases.boards import count, finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
-from worker import anchors, leaderboards
+from worker import anchors, leaderboards, protocols, replications
+from worker.comparisons import Question, compare_recipes
+from worker.flips import read_flips
 from worker.protocols import known_noise
-from worker.store.models import Evaluation, RunScore
+from worker.replications import ReplicationRequest
+from worker.store.models import Evaluation, Replication, RunScore
 from worker.store.models import Suite as SuiteRow
 from worker.store.states import State
 
@@ -137,7 +141,8 @@ def learn(session: Session, row: Evaluation, progress: float) -> None:
     """What a child would have measured: H_uni is 8 and H_bi 6 nats."""
     part = {"bits_per_byte": 1.0, "tokens": 1, "text_bytes": 1, "documents": 1, "unigram_nats": 8.0, "bigram_nats": 6.0}
     for run in row.runs:
-        run.result = {"suites": {row.suite_id: {"sets": {"held": part | {"nats_per_token": 8.0 - 2 * progress}}}}}
+        sets = {"held": part | {"nats_per_token": 8.0 - 2 * progress}}
+        run.result = {"tokens": 256, "seconds": 1.0, "suites": {row.suite_id: {"sets": sets}}}
     session.flush()
 
 
@@ -157,6 +162,31 @@ def test_a_protocol_whose_anchors_fail_is_refused_for_ranking(session: Session, 
     assert {(entry["rank"], entry["p_best"], entry["letters"]) for entry in body["entries"]} == {(None, None, "")}
     assert all(entry["score"] is not None for entry in body["entries"])
     assert board(session, "small@1")["refused"] is None  # which knows no anchors
+
+
+@pytest.mark.parametrize("recipes", [(), ("a", "aa", "aaa")])
+def test_nothing_is_raced_under_a_refused_protocol(session: Session, bureau: Bureau, recipes: tuple[str, ...]) -> None:
+    """Also where recipes are named, and where they would be those of the ranking, which has none."""
+    body = board_with_anchors(session, bureau, progress=0.3)
+    asked = ReplicationRequest(resolve="top-2", protocol="small", suite="suite", recipes=recipes, max_runs=100)
+    with pytest.raises(InvalidInputError) as error:
+        replications.submit_replication(session, bureau.settings, asked)
+    (problem,) = error.value.problems
+    assert (problem.pointer, problem.value, problem.message) == ("/protocol", "small@2", body["refused"])
+    assert count(session, Replication) == 0
+    row, _ = replications.submit_replication(session, bureau.settings, replace(asked, protocol="small@1"))
+    assert row.outcome is not None or row.points
+
+
+def test_what_compares_under_a_refused_protocol_says_so(session: Session, bureau: Bureau) -> None:
+    body = board_with_anchors(session, bureau, progress=0.3)
+    protocols.store_protocol(session, bureau.protocol("slow", reduction=0.1))
+    for index in range(2):
+        evaluate(session, bureau, "a" * (index + 1), 100.0 + index, seeds=3, protocol="slow")
+    for protocol, refused in (("small@2", body["refused"]), ("small@1", None)):
+        card = compare_recipes(session, bureau.settings, Question(a="a", b="aa", protocol=protocol))
+        certificate = read_flips(session, bureau.settings, protocol, "suite")
+        assert card["refused"] == certificate["refused"] == refused
 
 
 def test_a_protocol_whose_anchors_pass_is_not(session: Session, bureau: Bureau) -> None:

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Connection, inspect
 
 from worker.settings import Settings
 from worker.store.migrate import make_alembic_config, upgrade_database
@@ -74,10 +74,8 @@ def test_references_keep_their_recipes_name_through_the_second_script(database_u
     engine.dispose()
 
 
-def test_evaluations_of_before_begin_at_seed_zero_and_survive_the_way_back(database_url: str, tmp_path: Path) -> None:
-    config = make_alembic_config(database_url)
-    command.upgrade(config, "0011")
-    engine = make_engine(database_url)
+def _insert_an_evaluation(connection: Connection) -> None:
+    """With a run, in columns of any version."""
     now = "2026-01-31 00:00:00"
     rows = {
         "recipes": {"id": "rec_1", "name": "even", "fingerprint": "f", "spec": "{}", "corpora": "{}"},
@@ -90,11 +88,18 @@ def test_evaluations_of_before_begin_at_seed_zero_and_survive_the_way_back(datab
         "runs": {"id": "run_1", "fingerprint": "f", "recipe_id": "rec_1", "protocol_id": "pro_1", "cohort_key": "k"}
         | {"learning_rate": 0.1, "seed": 0, "replicate": 0, "state": "finished", "attempt": 1, "progress": "{}"},
     }
+    for table, row in rows.items():
+        values = ", ".join(repr(value) for value in (*row.values(), now))
+        connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(row)}, created_at) VALUES ({values})")
+    connection.exec_driver_sql("INSERT INTO evaluation_runs (evaluation_id, run_id) VALUES ('eva_1', 'run_1')")
+
+
+def test_evaluations_of_before_begin_at_seed_zero_and_survive_the_way_back(database_url: str, tmp_path: Path) -> None:
+    config = make_alembic_config(database_url)
+    command.upgrade(config, "0011")
+    engine = make_engine(database_url)
     with engine.begin() as connection:
-        for table, row in rows.items():
-            values = ", ".join(repr(value) for value in (*row.values(), now))
-            connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(row)}, created_at) VALUES ({values})")
-        connection.exec_driver_sql("INSERT INTO evaluation_runs (evaluation_id, run_id) VALUES ('eva_1', 'run_1')")
+        _insert_an_evaluation(connection)
     command.upgrade(config, "0012")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT seeds, first_seed FROM evaluations").all() == [(2, 0)]
@@ -104,6 +109,23 @@ def test_evaluations_of_before_begin_at_seed_zero_and_survive_the_way_back(datab
         assert connection.exec_driver_sql("SELECT id, seeds FROM evaluations").all() == [("eva_1", 2)]
         assert connection.exec_driver_sql("SELECT run_id FROM evaluation_runs").scalars().all() == ["run_1"]
     command.upgrade(config, "head")
+    engine.dispose()
+
+
+def test_what_was_asked_for_before_it_was_noted_survives_the_way_there_and_back(database_url: str) -> None:
+    config = make_alembic_config(database_url)
+    command.upgrade(config, "0013")
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        _insert_an_evaluation(connection)
+    command.upgrade(config, "0014")
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT id, is_requested FROM evaluations").all()
+        assert [(one.id, bool(one.is_requested)) for one in found] == [("eva_1", False)]
+    command.downgrade(config, "0013")
+    assert "is_requested" not in {column["name"] for column in inspect(engine).get_columns("evaluations")}
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT run_id FROM evaluation_runs").scalars().all() == ["run_1"]
     engine.dispose()
 
 

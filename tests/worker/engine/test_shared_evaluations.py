@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests.worker.engine.rows import add_protocol, add_recipe
-from worker import rate_searches, replications, studies
-from worker.evaluations import Request, lock_evaluations, lock_runs, submit_evaluation
+from worker import rate_searches, replications, schedules, studies
+from worker.evaluations import Request, cancel_evaluation, lock_evaluations, lock_runs, submit_evaluation
 from worker.replications.rounds import submit_round
 from worker.settings import Settings
 from worker.shared_evaluations import Asker
@@ -33,6 +33,21 @@ def add_evaluation(session: Session, settings: Settings, protocol: models.Protoc
     session.flush()
     asked = Request(recipe=recipe.id, protocol=protocol.id, suite=suite.id, seeds=2)
     return submit_evaluation(session, settings, asked, checks_data=False)[0]
+
+
+def ask_for(session: Session, settings: Settings, evaluation: models.Evaluation) -> models.Evaluation:
+    """As a user does, by itself."""
+    names = (evaluation.recipe_id, evaluation.protocol_id, evaluation.suite_id)
+    asked = Request(recipe=names[0], protocol=names[1], suite=names[2], seeds=evaluation.seeds)
+    return submit_evaluation(session, settings, asked, is_requested=True)[0]
+
+
+def schedule_of(session: Session, settings: Settings, evaluation: models.Evaluation, seeds: int) -> models.ScheduleSlot:
+    """A rule that finds the evaluation, fired."""
+    suite = evaluation.suite.name
+    rule = schedules.Rule(name="nightly", cron="0 3 * * *", protocol=evaluation.protocol_id, suite=suite, seeds=seeds)
+    made, _ = schedules.create_schedule(session, rule)
+    return schedules.trigger_schedule(session, settings, made.id)
 
 
 def add_search(session: Session, evaluations: Sequence[models.Evaluation], *, is_own: bool) -> models.RateSearch:
@@ -168,6 +183,46 @@ def test_what_a_study_revives_is_its_own(both_sessions: Sessions, both_settings:
             assert (evaluation.state, [point["is_own"] for point in row.points]) == (State.QUEUED, [True])
 
 
+@pytest.mark.parametrize("seeds", [None, 1, 2])
+def test_what_a_user_or_a_schedule_finds_open_goes_on(
+    both_sessions: Sessions, both_settings: Settings, seeds: int | None
+) -> None:
+    """A search's, a race's and a study's, found by users, or by a schedule of as many seeds or fewer; beside it, what
+    each of them has for itself."""
+    with session_scope(both_sessions) as session:
+        protocol = add_protocol(session)
+        wanted = [add_evaluation(session, both_settings, protocol) for _ in range(3)]
+        rows: list[Asker] = [
+            add(session, [one], is_own=True) for add, one in zip((add_search, add_race, add_study), wanted, strict=True)
+        ]
+        if seeds is None:
+            assert [ask_for(session, both_settings, one) for one in wanted] == wanted
+        else:
+            slot = schedule_of(session, both_settings, wanted[0], seeds)
+            assert (slot.submitted, set(slot.reused), slot.refused) == ([], {one.id for one in wanted}, [])
+        for row in rows:
+            alone = add_evaluation(session, both_settings, protocol)
+            row.points = [*row.points, row.points[0] | {"evaluation": alone.id}]
+            session.flush()
+            cancel(session, row)
+            assert (row.state, alone.state) == (State.CANCELLED, State.CANCELLED)
+            assert not any(point["is_own"] for point in row.points)
+        assert {one.state for one in wanted} == {run.state for one in wanted for run in one.runs} == {State.QUEUED}
+
+
+def test_what_a_user_gave_up_is_the_races_again(both_sessions: Sessions, both_settings: Settings) -> None:
+    """Asked for, cancelled by hand, queued again for a race: nobody else waits for it now."""
+    with session_scope(both_sessions) as session:
+        evaluation = add_evaluation(session, both_settings, add_protocol(session))
+        ask_for(session, both_settings, evaluation)
+        cancel_evaluation(session, evaluation.id)
+        race = add_race(session, [evaluation], is_own=None)
+        submit_round(session, both_settings, race, seeds_of(race))
+        assert evaluation.state == State.QUEUED
+        cancel(session, race)
+        assert evaluation.state == State.CANCELLED
+
+
 def while_blocked(sessions: Sessions, work: Callable[[Session], object], act: Callable[[Session], object]) -> None:
     """`work` begins in a transaction of its own, meets the locks that `act` holds by then, and ends after it."""
     errors: list[Exception] = []
@@ -205,6 +260,29 @@ def test_a_race_that_begins_while_another_is_cancelled_keeps_what_it_asked_for(
     with read_scope(both_sessions) as session:
         assert session.get_one(models.Replication, first.id).state == State.CANCELLED
         assert session.get_one(models.Evaluation, evaluation.id).state == State.QUEUED
+
+
+@pytest.mark.parametrize("user_is_first", [True, False])
+def test_what_a_user_asks_for_at_the_moment_of_a_cancel_goes_on(
+    both_sessions: Sessions, both_settings: Settings, user_is_first: bool
+) -> None:
+    """Found open and kept, or found cancelled and queued again."""
+    with session_scope(both_sessions) as session:
+        evaluation = add_evaluation(session, both_settings, add_protocol(session))
+        race = add_race(session, [evaluation], is_own=True)
+
+    def ask(session: Session) -> None:
+        ask_for(session, both_settings, session.get_one(models.Evaluation, evaluation.id))
+
+    def stop(session: Session) -> None:
+        replications.cancel_replication(session, race.id)
+
+    first, second = (ask, stop) if user_is_first else (stop, ask)
+    while_blocked(both_sessions, second, first)
+    with read_scope(both_sessions) as session:
+        assert session.get_one(models.Replication, race.id).state == State.CANCELLED
+        found = session.get_one(models.Evaluation, evaluation.id)
+        assert {run.state for run in found.runs} == {found.state} == {State.QUEUED}
 
 
 def test_a_round_locks_its_evaluations_in_the_order_of_their_ids(
