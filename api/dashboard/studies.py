@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import shown_rows, view_study
-from api.studies.markdown import edge_words, search_remarks
+from api.studies.markdown import edge_words, repeated_rows, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
 from proxy.errors import NotFoundError
@@ -24,7 +24,7 @@ Body = Mapping[str, Any]
 class SuiteView:
     """One suite of the report. `has_rows`: some rate has recipes to compare; a drawing needs two such rates. `axes` are
     those with at least two recipes at some rate; `edge` is empty where every best rate lies inside its grid. `remarks`
-    are beside the search's conclusion."""
+    are beside the search's conclusion; `repeated` are rows of recipes that repeat, in no other table."""
 
     body: Body
     has_rows: bool
@@ -34,6 +34,7 @@ class SuiteView:
     ways: tuple[str, ...]
     edge: str
     remarks: tuple[str, ...]
+    repeated: tuple[Body, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +85,5 @@ def _view(report: Body, suite: Body) -> SuiteView:
         ways=tuple(dict.fromkeys(way for row in weighed for way in row["weighings"])),
         edge=edge_words(suite),
         remarks=tuple(search_remarks(report, suite)),
+        repeated=tuple(repeated_rows(suite)),
     )

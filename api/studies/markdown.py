@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.seeds import describe_seeds
+from proxy.studies.definition import MOST_EPOCHS
 
 Report = Mapping[str, Any]
 
@@ -77,6 +78,8 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield from _section("What the rate search saw at each rate", _gates(suite))
     notes = dict.fromkeys(row["figures"]["note"] for row in table["rows"] if not row["figures"]["is_evidence"])
     yield "\n".join(f"- {note}" for note in notes)
+    if repeated_rows(suite):
+        yield repetition_words()
     if at_edge := edge_words(suite):
         yield at_edge
     if gone := {rate: names for rate, names in suite["missing"].items() if names and not report["is_partial"]}:
@@ -88,6 +91,16 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield from _section("Without the easy bad recipes", _other(table["rows"], lambda row: row["parts"]["without_easy"]))
     yield from _section("Tuned references alone", _other(table["rows"], lambda row: row["tuned"]))
     yield from _section("Repetition", _other(table["rows"], lambda row: row["repetition"]))
+
+
+def repeated_rows(suite: Report) -> list[Report]:
+    """Rows of rates with a part of its own for recipes that repeat."""
+    return [row for row in suite["table"]["rows"] if row["repetition"] is not None]
+
+
+def repetition_words() -> str:
+    """Where these recipes are."""
+    return f"Recipes that repeat a source more than {MOST_EPOCHS:g} times are in the table of repetition alone."
 
 
 def search_remarks(report: Report, suite: Report) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.dashboard.study_ladder import view_study
+from api.studies.markdown import as_markdown
 from proxy.studies.tables import Point, tabulate
 from proxy.studies.weighing import weigh_sets
 from tests.api.dashboard.conftest import Seed
@@ -21,12 +22,12 @@ from worker.store.states import State
 RATES = (1e-4, 1e-3, 1e-2)
 
 
-def suite_of(recipes: int, chosen: float | None, rates: tuple[float, ...] = RATES) -> dict[str, Any]:
+def suite_of(recipes: int, chosen: float | None, rates: tuple[float, ...] = RATES, axis: str = "a") -> dict[str, Any]:
     """As a report has one: the lowest rate ranks recipes as their references do, the highest the other way round."""
     scale = {1e-4: 1.0, 1e-3: 0.0, 1e-2: -1.0}
     points = {
         rate: [
-            Point(recipe=f"r{index}", proxy=4.0 + scale[rate] * index, reference=3.0 + index, label="tuned", axis="a")
+            Point(recipe=f"r{index}", proxy=4.0 + scale[rate] * index, reference=3.0 + index, label="tuned", axis=axis)
             for index in range(recipes)
         ]
         for rate in rates
@@ -102,6 +103,25 @@ def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
     assert "nothing passes" in text
     assert "Fewer than two recipes have both proxies and references so far." in text
     assert 'aria-label="Agreement at every rate"' not in text
+
+
+def test_recipes_that_repeat_have_a_table_of_their_own(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted_in(service)
+    report = service.get("/v1/studies/little/report").json()
+    (suite,) = report["suites"]
+    report["suites"] = [suite | suite_of(6, None, axis="repetition") | {"search": suite["search"]}]
+    monkeypatch.setattr("worker.studies.reports.report_of_row", lambda *_: report)
+    text = page(service.http)
+    assert 'aria-label="Agreement of recipes that repeat"' in text
+    assert 'aria-label="Agreement at every rate"' not in text
+    assert "Fewer than two recipes" not in text
+    assert '<td class="num">6</td><td class="num"><b>1.000</b>' in text
+    words = as_markdown({**report, "machine": {}})
+    assert "Recipes that repeat a source more than 4 times are in the table of repetition alone." in words
+    assert "### Repetition" in words
+    report["suites"] = [suite | suite_of(6, None) | {"search": suite["search"]}]
+    assert 'aria-label="Agreement of recipes that repeat"' not in page(service.http)
+    assert "repeat a source" not in as_markdown({**report, "machine": {}})
 
 
 def test_the_drawing_passes_through_the_numbers_of_the_table() -> None:
