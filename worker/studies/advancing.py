@@ -4,6 +4,8 @@ rate, until the best rate over all seeds has them all; a study in which nothing 
 Whoever finds that something is due does it (worker.turns). Each turn is one transaction under the row's lock.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -33,17 +35,29 @@ def advance_studies(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
 def advance_study(session: Session, settings: Settings, study_id: str) -> bool:
     """Goes on as far as what is there allows; True if anything changed. A study that cannot go on has failed, with the
     reason; sent again, it goes on."""
+    from worker.agreement import references_changed
+
     row = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
-    has_moved = False
+    has_moved, changed = False, set[str]()
     while not row.state.is_final and _is_due(session, row):
         has_moved = True
-        try:
-            with session.begin_nested():
-                _step(session, settings, row)
-        except ForetasteError as error:
-            row.state, row.error, row.finished_at = State.FAILED, str(error), utc_now()
+        with _failing_for_its_reason(session, row):
+            changed |= _step(session, settings, row)
         session.flush()
+    if changed:  # Runs are locked before suites, as by every submission: comparing locks all suites, and comes last.
+        with _failing_for_its_reason(session, row):
+            references_changed(session, settings, sorted(changed))
     return has_moved
+
+
+@contextmanager
+def _failing_for_its_reason(session: Session, row: Study) -> Iterator[None]:
+    """What the block did is undone where it raises."""
+    try:
+        with session.begin_nested():
+            yield
+    except ForetasteError as error:
+        row.state, row.error, row.finished_at = State.FAILED, str(error), utc_now()
 
 
 def _is_due(session: Session, row: Study) -> bool:
@@ -70,22 +84,22 @@ def _due_of(points: list[Point], states: dict[str, State]) -> list[Point]:
     ]
 
 
-def _step(session: Session, settings: Settings, row: Study) -> None:
+def _step(session: Session, settings: Settings, row: Study) -> set[str]:
+    """The names of the sets that have gained a reference."""
     states = states_of(session, row)
     due = _due(row, states)
     changed = _register(session, row, due)
-    # Runs are locked before suites, as by every submission; references are compared last, which locks all suites.
     asked = ask_for_more_seeds(session, settings, row, of_kind(due, SWEEPS))
     if not due and not asked:
         _end(session, row, states)
-        return
+        return changed
     taken = {point["evaluation"] for point in due}
     kept = [point | {"is_taken_up": True} if point["evaluation"] in taken else point for point in row.points]
     again = {(point["recipe"], point["suite"]) for point in asked}
     row.points = [
         point for point in kept if point["kind"] != MORE_SEEDS or (point["recipe"], point["suite"]) not in again
     ] + asked
-    _compare(session, settings, changed)
+    return changed
 
 
 def _register(session: Session, row: Study, due: list[Point]) -> set[str]:
@@ -104,14 +118,6 @@ def _register(session: Session, row: Study, due: list[Point]) -> set[str]:
                     changed.add(sets[point["suite"]])
     session.flush()
     return changed
-
-
-def _compare(session: Session, settings: Settings, changed: set[str]) -> None:
-    from worker.agreement import references_changed
-
-    session.flush()
-    if changed:
-        references_changed(session, settings, sorted(changed))
 
 
 def _registered_runs(evaluation: Evaluation, kind: str) -> list[Run]:
