@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from worker.store.models import RateSearch, Replication, Study
@@ -32,14 +31,27 @@ def let_go_on(
     What fails for a mistake of ours is logged, and tried again by the next who looks.
     """
     with read_scope(sessions) as session:
-        rows = session.scalars(select(model).where(model.state.not_in(FINAL_STATES)).order_by(model.created_at))
-        due = [row.id for row in rows if is_due(session, row)]
+        rows = select(model.id).where(model.state.not_in(FINAL_STATES)).order_by(model.created_at, model.id)
+        open_rows = session.scalars(rows).all()
     moved = []
-    for row_id in due:
+    for row_id in open_rows:
         try:
-            with session_scope(sessions) as session:
-                if go_on(session, row_id):
-                    moved.append(row_id)
-        except (SQLAlchemyError, ArithmeticError, ValueError, LookupError):
+            if _is_due(sessions, model, row_id, is_due) and _goes_on(sessions, row_id, go_on):
+                moved.append(row_id)
+        except Exception:
+            # Whatever it is, it is this row's alone. Its transaction is undone, so it is as it was; the rows after it,
+            # and those of other kinds, would else wait for a mistake that none of them made.
             logger.exception("%s %s could not go on yet", model.__name__, row_id)
     return tuple(moved)
+
+
+def _is_due(sessions: Sessions, model: type[Row], row_id: str, is_due: Callable[[Session, Row], bool]) -> bool:
+    """Only reads: most rows are not due, and a transaction that may write would make others wait."""
+    with read_scope(sessions) as session:
+        row = session.get(model, row_id)
+        return row is not None and not row.state.is_final and is_due(session, row)
+
+
+def _goes_on(sessions: Sessions, row_id: str, go_on: Callable[[Session, str], bool]) -> bool:
+    with session_scope(sessions) as session:
+        return go_on(session, row_id)

@@ -21,7 +21,7 @@ def describe(estimate: Resource, lanes: int | None) -> list[str]:
     if estimate["device_seconds"] is not None:
         how = f"with {lanes} at once" if lanes else "of one device; with several at once it is less"
         hours = estimate["device_seconds"] / (lanes or 1) / 3600
-        lines.append(f"  about {hours:.1f} hours {how}, at most; what has finished is not trained again")
+        lines.append(f"  about {hours:.1f} hours {how}; what has finished is not trained again")
     return lines
 
 

@@ -54,7 +54,7 @@ def _standing(report: Report) -> str:
     told = (
         f"{progress['proxy_evaluations_finished']} of {progress['proxy_evaluations']} proxy evaluations have finished, "
         f"{progress['recipes_with_references']} of {progress['recipes_to_have_references']} recipes have swept "
-        f"references ({labels}), {progress['recipes_with_all_seeds']} of them with all seeds."
+        f"references ({labels}), {progress['recipes_with_all_seeds']} of them with all seeds at their best rate."
     )
     return f"{_state(report)} {told}"
 

@@ -26,7 +26,8 @@ class PartCost(BaseModel):
 
 
 class StudyEstimate(BaseModel):
-    """What a study costs at most: sweeps are counted as if no rate were given up."""
+    """About what a study costs: sweeps are counted as if no rate were given up; more seeds at one more rate, where they
+    move the best one, are not."""
 
     proxies: PartCost
     references: PartCost
@@ -57,7 +58,9 @@ class StudyProgress(BaseModel):
 
     proxies: KindProgress
     sweeps: KindProgress
-    more_seeds: KindProgress = Field(description="of references; asked for when a recipe's sweep has ended")
+    more_seeds: KindProgress = Field(
+        description="of references; asked for when a recipe's sweep has ended, and again where they move its best rate"
+    )
     recipes_waiting_for_more_seeds: int = Field(description="whose sweep has not ended")
     runs: RunsProgress
     device_seconds_left: float | None = Field(description="at the estimate's speeds; null: they are not known")

@@ -1,28 +1,29 @@
 """What waits for others: references are registered when their sweep has ended, and more seeds asked for at its best
-rate; a study in which nothing is left has ended.
+rate, until the best rate over all seeds has them all; a study in which nothing is left has ended.
 
 Whoever finds that something is due does it (worker.turns). Each turn is one transaction under the row's lock.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError
-from worker.evaluations import Request, conclude_evaluations
+from proxy.protocols import Protocol as ProtocolSpec
 from worker.references import ReferenceFields, register_reference
 from worker.settings import Settings
-from worker.shared_evaluations import own_after
-from worker.store.models import Evaluation, Run, RunScore, Study, utc_now
+from worker.store.models import Evaluation, Run, Study, utc_now
 from worker.store.sessions import Sessions
 from worker.store.states import State
-from worker.studies.plans import trained_of
-from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of, submit_point
-from worker.studies.seeds import Tried, rates_of_more_seeds
+from worker.studies.more_seeds import ask_for_more_seeds, scores_of
+from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of
+from worker.studies.seeds import hyperparameters_of
+from worker.studies.sets import METRIC
 from worker.turns import let_go_on
 
-METRIC, DIRECTION, UNIT = "bits_per_byte", "lower", "bits/byte"
+DIRECTION, UNIT = "lower", "bits/byte"
 SOURCE = "trained by this service"
 
 
@@ -34,17 +35,29 @@ def advance_studies(sessions: Sessions, settings: Settings) -> tuple[str, ...]:
 def advance_study(session: Session, settings: Settings, study_id: str) -> bool:
     """Goes on as far as what is there allows; True if anything changed. A study that cannot go on has failed, with the
     reason; sent again, it goes on."""
+    from worker.agreement import references_changed
+
     row = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
-    has_moved = False
+    has_moved, changed = False, set[str]()
     while not row.state.is_final and _is_due(session, row):
         has_moved = True
-        try:
-            with session.begin_nested():
-                _step(session, settings, row)
-        except ForetasteError as error:
-            row.state, row.error, row.finished_at = State.FAILED, str(error), utc_now()
+        with _failing_for_its_reason(session, row):
+            changed |= _step(session, settings, row)
         session.flush()
+    if changed:  # Runs are locked before suites, as by every submission: comparing locks all suites, and comes last.
+        with _failing_for_its_reason(session, row):
+            references_changed(session, settings, sorted(changed))
     return has_moved
+
+
+@contextmanager
+def _failing_for_its_reason(session: Session, row: Study) -> Iterator[None]:
+    """What the block did is undone where it raises."""
+    try:
+        with session.begin_nested():
+            yield
+    except ForetasteError as error:
+        row.state, row.error, row.finished_at = State.FAILED, str(error), utc_now()
 
 
 def _is_due(session: Session, row: Study) -> bool:
@@ -53,105 +66,58 @@ def _is_due(session: Session, row: Study) -> bool:
 
 
 def _due(row: Study, states: dict[str, State]) -> list[Point]:
-    """Sweeps and more seeds that have ended and are not taken up. A recipe's sweeps, which are the same runs on all
-    suites, are taken up together: its more seeds are of the best rate on each."""
-    sweeps = of_kind(row.points, SWEEPS)
-    recipes = dict.fromkeys(point["recipe"] for point in sweeps if not point["is_taken_up"])
-    swept = {
-        recipe for recipe in recipes if has_ended([point for point in sweeps if point["recipe"] == recipe], states)
-    }
-    again = [point for point in of_kind(row.points, MORE_SEEDS) if not point["is_taken_up"]]
-    due = [point for point in sweeps if point["recipe"] in swept]
-    return due + [point for point in again if has_ended([point], states)]
+    """Sweeps and more seeds that have ended and are not taken up."""
+    return [point for kind in (SWEEPS, MORE_SEEDS) for point in _due_of(of_kind(row.points, kind), states)]
 
 
-def _step(session: Session, settings: Settings, row: Study) -> None:
+def _due_of(points: list[Point], states: dict[str, State]) -> list[Point]:
+    """A recipe's, which are the same runs on all suites, are taken up together: more seeds are of the best rate on
+    each."""
+    own: dict[str, list[Point]] = {}
+    for point in points:
+        own.setdefault(point["recipe"], []).append(point)
+    return [
+        point
+        for those in own.values()
+        if not all(one["is_taken_up"] for one in those) and has_ended(those, states)
+        for point in those
+    ]
+
+
+def _step(session: Session, settings: Settings, row: Study) -> set[str]:
+    """The names of the sets that have gained a reference."""
     states = states_of(session, row)
     due = _due(row, states)
-    if not due:
+    changed = _register(session, row, due)
+    asked = ask_for_more_seeds(session, settings, row, of_kind(due, SWEEPS))
+    if not due and not asked:
         _end(session, row, states)
-        return
-    # Runs are locked before suites, as by every submission; references are compared last, which locks all suites.
-    asked = _ask_for_more_seeds(session, settings, row, due)
+        return changed
     taken = {point["evaluation"] for point in due}
     kept = [point | {"is_taken_up": True} if point["evaluation"] in taken else point for point in row.points]
     again = {(point["recipe"], point["suite"]) for point in asked}
     row.points = [
         point for point in kept if point["kind"] != MORE_SEEDS or (point["recipe"], point["suite"]) not in again
     ] + asked
-    _register(session, settings, row, due)
+    return changed
 
 
-def _ask_for_more_seeds(session: Session, settings: Settings, row: Study, due: list[Point]) -> list[Point]:
-    """One evaluation a suite; [] where one seed is enough."""
-    if row.spec["references"]["seeds"] == 1:
-        return []
-    swept = of_kind(due, SWEEPS)
-    requests = [
-        request
-        for recipe in dict.fromkeys(point["recipe"] for point in swept)
-        for request in _more_seeds(session, row, [point for point in swept if point["recipe"] == recipe])
-    ]
-    own = own_after(session, row.points, requests)
-    asked = [submit_point(session, settings, MORE_SEEDS, request, own, checks_data=False) for request in requests]
-    conclude_evaluations(session, settings, [point["evaluation"] for point in asked])
-    return asked
-
-
-def _more_seeds(session: Session, row: Study, sweeps: list[Point]) -> list[Request]:
-    """Of one recipe: the sweeps on all suites."""
-    wanted = trained_of(row, "references")
-    rates = rates_of_more_seeds(_tried(session, point) for point in sweeps)
-    return [
-        Request(
-            recipe=point["recipe"],
-            protocol=point["protocol"],
-            suite=point["suite"],
-            kind="reference",
-            seeds=wanted["seeds"],
-            first_seed=wanted["first_seed"],
-            learning_rates=tuple(rates),
-        )
-        for point in sweeps
-        if rates
-    ]
-
-
-def _tried(session: Session, sweep: Point) -> list[Tried]:
-    evaluation = session.get_one(Evaluation, sweep["evaluation"])
-    scores = _scores(session, evaluation)
-    return [
-        Tried(rate=run.learning_rate, score=scores.get(run.id), was_given_up=run.state == State.STOPPED)
-        for run in evaluation.runs
-        if run.seed == evaluation.first_seed
-    ]
-
-
-def _scores(session: Session, evaluation: Evaluation) -> dict[str, float]:
-    query = select(RunScore.run_id, RunScore.score).where(
-        RunScore.suite_id == evaluation.suite_id, RunScore.run_id.in_([run.id for run in evaluation.runs])
-    )
-    return {one.run_id: one.score for one in session.execute(query)}
-
-
-def _register(session: Session, settings: Settings, row: Study, due: list[Point]) -> None:
-    """Every setting that was tried is a reference; what each recipe earned is computed from all of them."""
-    from worker.agreement import references_changed
-
+def _register(session: Session, row: Study, due: list[Point]) -> set[str]:
+    """Every setting that was tried is a reference; what each recipe earned is computed from all of them. The names of
+    the sets that have gained one."""
     sets = {suite["id"]: suite["reference_set"] for suite in row.spec["suites"]}
     axes = {recipe["id"]: recipe["axis"] for recipe in row.spec["recipes"]}
     changed: set[str] = set()
     for point in due:
         evaluation = session.get_one(Evaluation, point["evaluation"])
-        scores = _scores(session, evaluation)
+        scores = scores_of(session, evaluation)
         for run in _registered_runs(evaluation, point["kind"]):
             if run.result and run.state in (State.FINISHED, State.STOPPED):
                 fields = _reference(evaluation, run, scores.get(run.id), sets[point["suite"]], axes[point["recipe"]])
                 if register_reference(session, fields)[1]:
                     changed.add(sets[point["suite"]])
     session.flush()
-    if changed:
-        references_changed(session, settings, sorted(changed))
+    return changed
 
 
 def _registered_runs(evaluation: Evaluation, kind: str) -> list[Run]:
@@ -162,7 +128,7 @@ def _registered_runs(evaluation: Evaluation, kind: str) -> list[Run]:
 
 
 def _reference(evaluation: Evaluation, run: Run, score: float | None, reference_set: str, axis: str) -> ReferenceFields:
-    spec: dict[str, Any] = evaluation.protocol.spec
+    spec = ProtocolSpec.model_validate(evaluation.protocol.spec)
     result: dict[str, Any] = run.result or {}
     return ReferenceFields(
         reference_set=reference_set,
@@ -175,7 +141,7 @@ def _reference(evaluation: Evaluation, run: Run, score: float | None, reference_
         stopped_early=run.state == State.STOPPED,
         learning_rate=run.learning_rate,
         seed=run.seed,
-        hyperparameters={"steps": spec["steps"], "schedule": spec["schedule"]["kind"]},
+        hyperparameters=dict(hyperparameters_of(spec)),
         parameters=result["parameters"],
         tokens=result["tokens"],
         source=SOURCE,

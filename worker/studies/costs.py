@@ -1,6 +1,5 @@
 """How far a study is, and what its runs have cost."""
 
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -9,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from worker.evaluations import has_seeds
 from worker.references import label_rows, rows_of
-from worker.store.models import Evaluation, EvaluationRun, Protocol, Reference, Run
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Run
 from worker.store.states import State
 from worker.studies.layout import Layout
-
-METRIC = "bits_per_byte"
+from worker.studies.seeds import best_rows
+from worker.studies.sets import METRIC
 
 
 def standing_of(session: Session, layout: Layout) -> dict[str, Any]:
@@ -23,11 +22,10 @@ def standing_of(session: Session, layout: Layout) -> dict[str, Any]:
     finished = sum(_ended(session, protocol, layout, State.FINISHED) for protocol in ladder)
     failed = sum(_ended(session, protocol, layout, State.FAILED) for protocol in ladder)
     labels: dict[str, int] = {}
-    rows = rows_of(session, layout.reference_sets[0], METRIC)
-    for label in label_rows(rows).values():
+    for label in label_rows(rows_of(session, layout.reference_sets[0], METRIC)).values():
         labels[str(label.label)] = labels.get(str(label.label), 0) + 1
     referenced = sum(recipe.is_referenced for recipe in layout.recipes)
-    seeded = _recipes_with_seeds(rows, layout.seeds_of_references)
+    seeded = _recipes_with_seeds(session, layout)
     return {
         "proxy_evaluations": proxies,
         "proxy_evaluations_finished": finished,
@@ -52,12 +50,12 @@ def _ended(session: Session, protocol: Protocol, layout: Layout, state: State) -
     return len({(one.recipe_id, one.suite_id) for one in session.execute(query) if one.recipe_id in ids})
 
 
-def _recipes_with_seeds(rows: Sequence[Reference], seeds: range) -> int:
-    """Recipes of which some rate was tried with all of these."""
-    found: dict[tuple[str | None, float | None], set[int | None]] = {}
-    for row in rows:
-        found.setdefault((row.recipe_id, row.learning_rate), set()).add(row.seed)
-    return len({recipe for (recipe, _), those in found.items() if those.issuperset(seeds)})
+def _recipes_with_seeds(session: Session, layout: Layout) -> int:
+    """Recipes that have all seeds at their best rate, on every suite."""
+    best = [best_rows(rows_of(session, name, METRIC)) for name in layout.reference_sets]
+    seeds = layout.seeds_of_references
+    seeded = [{recipe for recipe in one if {row.seed for row in one[recipe]}.issuperset(seeds)} for one in best]
+    return len(set.intersection(*seeded))
 
 
 def costs_of(session: Session, protocols: list[Protocol]) -> list[dict[str, Any]]:

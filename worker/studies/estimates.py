@@ -1,6 +1,7 @@
 """What a study costs before it starts: runs that are not there yet, tokens, and time at measured speeds.
 
-Sweeps are counted as if no rate were given up, which some are: it is at most this.
+It is about this: sweeps are counted as if no rate were given up, which some are, and a recipe whose best rate moves
+with its second seed gets seeds at one rate more than is counted.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from worker.rate_searches.estimates import speed_of
 from worker.store.models import Run
 from worker.store.states import State
 from worker.studies.plans import Plan, PlannedRecipe
+from worker.studies.seeds import rates_that_lack_seeds
 
 ENDED = (State.FINISHED, State.STOPPED)
 
@@ -35,7 +37,8 @@ def estimate(session: Session, plan: Plan) -> dict[str, Any]:
 
 
 def rates_with_more_seeds(suites: int, rates: int) -> int:
-    """At most so many of one recipe: the best on each suite, or the best and one beside it."""
+    """So many of one recipe: at most the best on each suite, or the best and one beside it. Where they move the best
+    rate there are more, which nobody knows before."""
     return min(rates, max(2, suites))
 
 
@@ -47,17 +50,22 @@ def _proxies(session: Session, plan: Plan) -> dict[str, Any]:
 
 
 def _references(session: Session, plan: Plan) -> dict[str, Any]:
-    """Which rates get more seeds is not known before: of each recipe as many are counted as there can be."""
+    """Which rates get more seeds is not known before; where a sweep has ended, what its best rate lacks is."""
     asked, spec = plan.request.references, plan.reference
     ended = _ended(session, spec)
     again = rates_with_more_seeds(len(plan.suites), len(asked.rates)) * (asked.seeds - 1)
     seeds = seeds_from(asked.first_seed, asked.seeds)
+    sets = [suite.reference_set for suite in plan.suites]
+    lacking = rates_that_lack_seeds(session, sets, spec, asked.rates, seeds)
     runs = to_train = 0
     for recipe in plan.referenced:
         swept = _runs(recipe, spec, asked.rates, seeds[:1], is_sweep=True)
         more = _runs(recipe, spec, asked.rates, seeds[1:], is_sweep=True)
-        runs += len(swept) + again
-        to_train += len(swept - ended) + max(again - len(more & ended), 0)
+        known = _runs(recipe, spec, lacking.get(recipe.row.id, ()), seeds[1:], is_sweep=True)
+        left = max(again - len(more & ended), 0)
+        beyond = max(len(known - ended) - left, 0)
+        runs += len(swept) + again + beyond
+        to_train += len(swept - ended) + left + beyond
     return _part(session, spec, runs, to_train)
 
 

@@ -1,7 +1,7 @@
 """The points of a study: its evaluations, as its row keeps them.
 
 `is_own`: queued for this study, so this study may cancel it (worker.shared_evaluations). `is_taken_up`: its references
-are registered, and of a sweep the further seeds are asked for.
+are registered, and the further seeds that its best rate lacks are asked for.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.shared_evaluations import own_after
-from worker.store.models import Evaluation, Study
+from worker.store.models import Evaluation, EvaluationRun, Run, Study
 from worker.store.states import State
 from worker.studies.plans import pointing_at, trained_of
 
@@ -114,9 +114,10 @@ def submit_point(
 
 
 def submit_again(session: Session, settings: Settings, row: Study) -> bool:
-    """What was cancelled or broke is queued again, for this study now; False where nothing of it would end otherwise.
-    Sweeps that are trained again are taken up again."""
-    broken = {one: state for one, state in states_of(session, row).items() if state in BROKEN}
+    """What was cancelled or broke is queued again, for this study now, also a single run of an evaluation whose others
+    finished; False where nothing of it would end otherwise. References that are trained again are taken up again."""
+    partly = _with_broken_runs(session, row)
+    broken = {one: state for one, state in states_of(session, row).items() if state in BROKEN or one in partly}
     requests = {one: _request(session.get_one(Evaluation, one)) for one in broken}
     own = own_after(session, row.points, list(requests.values()))
     revived = {one for one, request in requests.items() if _again(session, settings, request).state != broken[one]}
@@ -127,6 +128,11 @@ def submit_again(session: Session, settings: Settings, row: Study) -> bool:
         for point in row.points
     ]
     return bool(revived)
+
+
+def _with_broken_runs(session: Session, row: Study) -> set[str]:
+    query = select(EvaluationRun.evaluation_id).join(Evaluation).join(Run, Run.id == EvaluationRun.run_id)
+    return set(session.scalars(query.where(Evaluation.protocol_id.in_(_protocols(row)), Run.state.in_(BROKEN))))
 
 
 def _request(known: Evaluation) -> Request:
@@ -155,10 +161,13 @@ def _again(session: Session, settings: Settings, request: Request) -> Evaluation
 
 def states_of(session: Session, row: Study) -> dict[str, State]:
     """Of all its evaluations."""
-    protocols = [row.protocols["reference"], *(step["protocol"] for step in row.protocols["ladder"])]
-    found = session.execute(select(Evaluation.id, Evaluation.state).where(Evaluation.protocol_id.in_(protocols)))
+    found = session.execute(select(Evaluation.id, Evaluation.state).where(Evaluation.protocol_id.in_(_protocols(row))))
     wanted = {point["evaluation"] for point in row.points}
     return {one.id: one.state for one in found if one.id in wanted}
+
+
+def _protocols(row: Study) -> list[str]:
+    return [row.protocols["reference"], *(step["protocol"] for step in row.protocols["ladder"])]
 
 
 def of_kind(points: Iterable[Point], kind: str) -> list[Point]:

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from proxy.studies.definition import REPETITION
 from proxy.suites import Suite as SuiteSpec
 from worker.cohorts.messages import SetResult
-from worker.references import label_rows, recipe_key, sweep_point
 from worker.set_results import set_results
 from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Reference, Run, RunScore, Suite
 from worker.store.states import State
 from worker.studies.layout import Layout
+from worker.studies.seeds import best_rows
 
 Scores = dict[str, dict[str, float]]  # by recipe and set, bits per byte
 Progress = dict[str, dict[str, float]]  # by recipe and set, φ
@@ -34,15 +34,10 @@ def proxy_sets(board: Leaderboard | None, layout: Layout) -> Scores:
 def reference_sets(session: Session, rows: Sequence[Reference], suite: Suite, layout: Layout) -> Scores:
     """Mean over the seeds at the best rate, by the recipes' names in the study. Without those whose references were
     trained elsewhere: of them one number is known."""
-    labels = label_rows(rows)
+    best = best_rows(rows)
     found: Scores = {}
     for name, recipe in layout.rows.items():
-        label = labels.get(recipe.id)
-        own = [
-            row
-            for row in rows
-            if label is not None and recipe_key(row) == recipe.id and sweep_point(row).setting == label.best_setting
-        ]
+        own = best.get(recipe.id, [])
         scored = [sets for row in own if (sets := _sets(session, row, suite)) is not None]
         if own and len(scored) == len(own):
             found[name] = {part: fmean(sets[part] for sets in scored) for part in scored[0]}

@@ -16,6 +16,7 @@ from worker.store.models import Study, utc_now
 from worker.store.states import State
 from worker.studies.advancing import advance_study
 from worker.studies.estimates import estimate
+from worker.studies.more_seeds import rates_to_ask_for_again
 from worker.studies.plans import Plan, plan_study
 from worker.studies.points import states_of, submit_again, submit_points
 
@@ -23,17 +24,22 @@ from worker.studies.points import states_of, submit_again, submit_points
 def submit_study(session: Session, settings: Settings, request: StudyRequest) -> tuple[Study, bool]:
     """The study and True if it is new. All of its proxies and sweeps are submitted, or none where one cannot be.
 
-    Sent again, what was cancelled or broke is queued again, and one that failed or was cancelled goes on.
+    Sent again, what was cancelled or broke is queued again, and one that failed or was cancelled goes on; so does one
+    whose best rate lacks seeds, as it could when they were asked for once.
     """
     plan = plan_study(session, request)
     row, is_new = find_or_add(session, lambda: _find(session, plan.key), lambda: _make(session, plan))
     if is_new:
         submit_points(session, settings, row)
-    elif submit_again(session, settings, row) or row.state in (State.FAILED, State.CANCELLED):
+    elif submit_again(session, settings, row) or _has_more_to_do(session, row):
         row.state, row.error, row.finished_at = State.RUNNING, None, None
     session.flush()
     advance_study(session, settings, row.id)
     return row, is_new
+
+
+def _has_more_to_do(session: Session, row: Study) -> bool:
+    return row.state in (State.FAILED, State.CANCELLED) or bool(rates_to_ask_for_again(session, row))
 
 
 def estimate_study(session: Session, request: StudyRequest) -> dict[str, Any]:

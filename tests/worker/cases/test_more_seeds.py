@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.studies.seeds import Tried, rates_of_more_seeds
+from worker.studies.seeds import Tried, rates_of_more_seeds, with_one_beside
 
 BROKE = float("nan")
 
@@ -30,3 +30,10 @@ def sweep(*outcomes: tuple[float, float | None]) -> list[Tried]:
 )
 def test_more_seeds_are_of_the_best_rate_and_one_beside_it(sweeps: list[list[Tried]], rates: list[float]) -> None:
     assert rates_of_more_seeds(sweeps) == rates
+
+
+def test_a_rate_beside_is_none_of_those_that_are_ruled_out() -> None:
+    tried = [sweep((1, None), (2, 3.0), (4, 3.1))]
+    assert with_one_beside({4}, tried) == [1, 4]
+    assert with_one_beside({4}, tried, but={1}) == [2, 4]
+    assert with_one_beside({2, 4}, tried) == [2, 4]

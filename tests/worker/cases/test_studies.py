@@ -276,7 +276,7 @@ def test_more_seeds_of_a_single_rate_that_were_asked_for_before_contradict_nothi
     session: Session, bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their first seed is another run than the sweep's, and the study failed where its last bits differed."""
-    monkeypatch.setattr("worker.studies.advancing.rates_of_more_seeds", lambda _: [BEST])
+    monkeypatch.setattr("worker.studies.more_seeds.rates_of_more_seeds", lambda _: [BEST])
     row, _ = ask(session, bureau)
     end_kind(session, bureau, row, "sweeps", lone)
     studies.advance_study(session, bureau.settings, row.id)
