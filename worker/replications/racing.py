@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, ForetasteError
+from worker.leaderboards import refusal_of
 from worker.protocols import known_noise
 from worker.replications.costs import runs_paid_for, runs_to_train, seconds_of_run
 from worker.replications.reports import looks_of, new_looks, report_of
@@ -84,6 +85,8 @@ def _step(session: Session, settings: Settings, row: Replication) -> None:
     """One round has ended: failures are noted, the look is taken, and the next round begins or nothing does."""
     from proxy.ranking.standings import is_contest
 
+    if (refused := refusal_of(session, row.protocol_id, row.suite_id)) is not None:
+        raise ConflictError(f"{row.protocol.name}@{row.protocol.version} ranks nothing: {refused}")
     gathered = gather(session, row)
     row.failed = {**row.failed, **gathered.failed}
     alive = [recipe for recipe in row.recipes if recipe not in row.failed]

@@ -112,6 +112,22 @@ def test_recipes_that_are_left_because_others_failed_are_not_the_best(
     assert "chance" not in said(session, row)  # nothing was looked at
 
 
+def test_a_race_whose_protocol_comes_to_be_refused_says_nothing_of_who_is_best(
+    session: Session, bureau: Bureau, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _ = ask(session, bureau)
+    monkeypatch.setattr("worker.replications.racing.refusal_of", lambda *_: "anchor even learned nothing")
+    end(session, bureau, waiting(session, row), row.suite_id)
+    assert replications.advance_replication(session, bureau.settings, row.id)
+    assert (row.state, row.outcome, row.report) == (State.FAILED, None, None)
+    assert row.error is not None
+    assert row.error.endswith("ranks nothing: anchor even learned nothing")
+    monkeypatch.undo()
+    again, _ = ask(session, bureau)  # nothing is lost
+    assert (again.id, again.error, again.runs_used) == (row.id, None, row.runs_used)
+    assert again.looks != []
+
+
 def test_a_fatal_gate_is_a_failure(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau)
     runs = waiting(session, row)
