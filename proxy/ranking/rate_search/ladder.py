@@ -20,7 +20,7 @@ class Thresholds:
 
     highest_share_of_optimum: float = 1 / 3  # of η*: above it, recipes still differ by how the rate suits them
     agreeing_factor: float = 2.0  # anchors whose own optima lie within it need no tuning to be compared
-    progress: float = 0.65  # φ that an (anchor, set) pair must reach: docs/decisions/0026
+    progress: float = 0.8  # φ that an (anchor, set) pair must reach: docs/decisions/0027
     shuffled_cost: float = 0.25  # of H_uni − H_bi: what shuffling the tokens of the training documents must cost
     share_of_pairs: float = 0.9  # of (anchor, set) pairs that must reach it, of φ and of the cost alike
     reliability: float = 0.9  # 1 − 1/F, F between anchors over residual

@@ -104,7 +104,7 @@ def test_a_version_names_the_search_that_found_its_rate(client: TestClient, seed
 
 def test_what_would_pass_is_shown_where_nothing_does(client: TestClient, seed: Seed, ranked: list[Protocol]) -> None:
     ladder = ladder_of(
-        lambda _a, rate, _s: {"progress": {"prose": 0.2 + 0.15 * RATES.index(rate)}}, tokens_per_second=1e4
+        lambda _a, rate, _s: {"progress": {"prose": 0.3 + 0.2 * RATES.index(rate)}}, tokens_per_second=1e4
     )
     seed(lambda session: add_search(session, State.FINISHED, report_of(ladder)))
     text = page(client)
@@ -163,7 +163,7 @@ def test_the_picture_shows_the_same_numbers_as_the_report(tmp_path: Path) -> Non
     score, progress, _, ranks = make_figure(search).axes
     shown = score.lines[0].get_xydata()
     assert shown.tolist() == [[row["rate"], row["score"]] for row in report["rates"][:3]]
-    assert progress.lines[1].get_ydata()[0] == 0.65
+    assert progress.lines[1].get_ydata()[0] == 0.8
     assert sorted(line.get_label() for line in ranks.lines[: len(ANCHORS)]) == sorted(ANCHORS)
     draw_search(search, tmp_path / "new" / "search.png")
     assert (tmp_path / "new" / "search.png").read_bytes().startswith(b"\x89PNG")

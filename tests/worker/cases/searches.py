@@ -50,7 +50,7 @@ def learned(run: Run) -> dict[str, Any]:
     """A parabola whose vertex is `BEST`, anchors .05 apart, a little noise, φ well above its threshold."""
     noise = np.random.default_rng([run.seed, ANCHORS.index(run.recipe.name), round(1e6 * run.learning_rate)])
     score = 3 + 0.05 * ANCHORS.index(run.recipe.name) + 0.1 * math.log(run.learning_rate / BEST) ** 2
-    return {"score": score + noise.normal(0, 0.002), "progress": 0.7}
+    return {"score": score + noise.normal(0, 0.002), "progress": 0.85}
 
 
 def end(session: Session, bureau: Bureau, runs: list[Run], suite_id: str, ending: Ending = learned) -> None:
@@ -95,7 +95,7 @@ def end_control(session: Session, bureau: Bureau, row: RateSearch, cost: float =
     """Ends runs on shuffled tokens by hand, with φ so much lower; False if none waits."""
     waiting = [run for run in runs_of(session, row, is_shuffled=True) if not run.state.is_final]
     if waiting:
-        end(session, bureau, waiting, row.suite_id, lambda run: learned(run) | {"progress": 0.7 - cost})
+        end(session, bureau, waiting, row.suite_id, lambda run: learned(run) | {"progress": 0.85 - cost})
     return bool(waiting)
 
 

@@ -98,10 +98,10 @@ def test_the_report_keeps_all_that_it_was_decided_from(session: Session, bureau:
     assert row.report is not None
     rows = row.report["evidence"]
     assert {one["run"] for one in rows} == {run.id for run in runs_of(session, row)}
-    assert all(one["progress"] == {"held": pytest.approx(0.7)} for one in rows)
+    assert all(one["progress"] == {"held": pytest.approx(0.85)} for one in rows)
     assert rows[0]["update_ulps"] == pytest.approx(1e-3 * 2**23)
     assert set(row.report["names"].values()) == set(ANCHORS)
-    assert row.report["thresholds"]["progress"] == 0.65
+    assert row.report["thresholds"]["progress"] == 0.8
     verdicts = [{gate["name"]: gate["verdict"] for gate in rate["gates"]} for rate in row.report["rates"]]
     assert [found["shuffled tokens"] for found in verdicts] == ["passed", *["not measured"] * 3]
     assert not any("measured" in remark for remark in row.report["remarks"])  # elsewhere it changes nothing
@@ -113,7 +113,7 @@ def test_the_report_keeps_all_that_it_was_decided_from(session: Session, bureau:
 
 def test_if_nothing_passes_no_version_is_made(session: Session, bureau: Bureau) -> None:
     def little(run: Run) -> dict[str, Any]:
-        return learned(run) | {"progress": 0.45 + 0.2 * math.log10(run.learning_rate / 1e-4)}
+        return learned(run) | {"progress": 0.6 + 0.2 * math.log10(run.learning_rate / 1e-4)}
 
     row, _ = ask(session, bureau)
     end(session, bureau, runs_of(session, row), row.suite_id, little)

@@ -33,7 +33,7 @@ def trained(session: Session, bureau: Bureau) -> Study:
     row, _ = ask(session, bureau, proxies={**PROXIES, "rates": list(RATES)})
     runs = runs_of(session, row, "proxies")
     end_kind(session, bureau, row, "proxies", scored)
-    tell(session, row, runs, progress=0.7)
+    tell(session, row, runs, progress=0.85)
     return row
 
 
@@ -126,7 +126,7 @@ def test_gates_that_a_rate_search_over_the_same_proxies_measured_count(session: 
     assert len(shuffled) == len(RECIPES)
     assert choice(session, row)["rate"] == 1e-4  # while they train they say nothing
     end(session, bureau, shuffled, suites_of(row), scored)
-    tell(session, row, shuffled, progress=0.65)
+    tell(session, row, shuffled, progress=0.8)
     found = choice(session, row)
     assert found["rate"] == 3e-4  # at 1e-4 shuffling costs too little
     gates = {gate["name"]: gate["verdict"] for gate in found["rates"][0]["gates"]}

@@ -50,7 +50,7 @@ def test_every_anchors_noise_is_kept_with_the_chosen_rate() -> None:
 
 
 def test_a_rate_that_learned_too_little_is_passed_over() -> None:
-    finding = search_rate(with_progress(0.2, 0.7, 0.9, 0.9))
+    finding = search_rate(with_progress(0.2, 0.85, 0.9, 0.9))
     assert finding.rate == 3e-4
     assert gate(finding, 1e-4, "progress").value == 0
     assert verdicts(finding, 1e-4)["reliability"] == Verdict.NOT_LOOKED_AT
@@ -60,7 +60,7 @@ def test_nine_pairs_in_ten_must_have_learned() -> None:
     def weak(anchors: int) -> Ladder:
         def change(anchor: str, rate: float, _: int) -> dict[str, Any]:
             is_weak = rate == 1e-4 and ANCHORS.index(anchor) < anchors
-            return {"progress": {f"set-{k}": 0.4 if is_weak and k == 0 else 0.7 for k in range(5)}}
+            return {"progress": {f"set-{k}": 0.4 if is_weak and k == 0 else 0.85 for k in range(5)}}
 
         return ladder_of(change)
 
@@ -170,7 +170,7 @@ def test_a_ladder_without_a_rate_under_a_third_of_the_optimum_says_so() -> None:
 
 
 def test_where_no_rate_is_low_enough_the_budget_at_a_third_of_the_optimum_is_named() -> None:
-    reached = {6e-4: 0.6, 1.1e-3: 0.7, 2.4e-3: 0.6}
+    reached = {6e-4: 0.75, 1.1e-3: 0.85, 2.4e-3: 0.75}
     ladder = ladder_of(lambda _a, rate, _s: {"progress": {"prose": reached[rate]}}, rates=tuple(reached))
     finding = search_rate(ladder)
     assert finding.outcome == Outcome.NONE_LOW_ENOUGH
@@ -178,7 +178,7 @@ def test_where_no_rate_is_low_enough_the_budget_at_a_third_of_the_optimum_is_nam
     assert finding.need is not None
     [budget] = finding.need.budgets
     assert budget.rate == pytest.approx(finding.optimum / 3)
-    travel = ladder.travel(math.sqrt(6e-4 * 1.1e-3))  # φ = .65 lies midway, on the scale of log S
+    travel = ladder.travel(math.sqrt(6e-4 * 1.1e-3))  # φ = .8 lies midway, on the scale of log S
     assert finding.need.travel == pytest.approx(travel)
     assert budget.steps == math.ceil(ladder.steps * travel / ladder.travel(budget.rate))
     assert f"{budget.steps:,} steps at {budget.rate:.3g} (instead of 1,000;" in finding.conclusion
@@ -204,14 +204,14 @@ def test_a_third_of_the_optimum_as_somebody_writes_it_is_low_enough() -> None:
 
 
 def test_if_nothing_passes_the_budget_that_would_is_named_with_its_time() -> None:
-    """φ .5 at 3e-4 and .8 at 1e-3: .65 lies half-way in log S, and equal S means equal φ."""
-    ladder = replace(with_progress(0.0, 0.5, 0.8, 0.9), tokens_per_second=50_000.0)
+    """φ .7 at 3e-4 and .9 at 1e-3: .8 lies half-way in log S, and equal S means equal φ."""
+    ladder = replace(with_progress(0.0, 0.7, 0.9, 0.95), tokens_per_second=50_000.0)
     finding = search_rate(ladder)
     assert finding.outcome == Outcome.NOTHING_PASSES
     assert finding.failing == ("progress",)
     assert finding.need is not None
     assert finding.need.travel == pytest.approx(math.sqrt(3e-4 * 1e-3) * 980)
-    assert [row.progress_reached for row in finding.rates] == pytest.approx([0.0, 0.5, 0.8, 0.9])
+    assert [row.progress_reached for row in finding.rates] == pytest.approx([0.0, 0.7, 0.9, 0.95])
     assert not finding.need.is_extrapolated
     first, second = finding.need.budgets
     assert (first.rate, first.steps) == (3e-4, math.ceil(1000 * math.sqrt(1e-3 / 3e-4)))
@@ -238,7 +238,7 @@ def test_the_budget_that_is_named_passes_when_travel_is_the_clock() -> None:
 
 
 def test_a_budget_beyond_the_ladder_is_marked_as_such() -> None:
-    finding = search_rate(with_progress(0.0, 0.1, 0.3, 0.2))
+    finding = search_rate(with_progress(0.0, 0.2, 0.45, 0.3))
     assert finding.need is not None
     assert finding.need.is_extrapolated
     assert "if φ grows on" in finding.conclusion
@@ -286,7 +286,7 @@ def test_anchors_that_differ_no_more_than_their_seeds_fail_reliability() -> None
 
 
 def test_thresholds_can_be_changed_and_are_kept() -> None:
-    strict = Thresholds(progress=0.75)
+    strict = Thresholds(progress=0.87)
     finding = search_rate(ladder_of(), strict)
     assert finding.rate == 3e-4
     assert finding.thresholds == strict
@@ -321,7 +321,7 @@ def test_the_unit_of_the_scores_does_not_matter(scale: float) -> None:
 @given(st.floats(0.1, 10))
 def test_rates_in_another_unit_move_the_choice_with_them(scale: float) -> None:
     """Travel is rates × steps: scaling all rates and dividing the steps leaves every gate as it is."""
-    ladder = with_progress(0.2, 0.7, 0.9, 0.9)
+    ladder = with_progress(0.2, 0.85, 0.9, 0.9)
     scaled = tuple(replace(run, rate=run.rate * scale) for run in ladder.runs)
     found = search_rate(replace(ladder, runs=scaled, travel_steps=ladder.travel_steps / scale))
     assert found.rate == pytest.approx(3e-4 * scale)
