@@ -88,9 +88,13 @@ def _mean_of(runs: list[list[float | None]], index: int) -> float | None:
 
 
 def _usable_runs(session: Session, suite_id: str, point: Point) -> list[Run]:
+    runs = session.get_one(Evaluation, point["evaluation"]).runs
     if fault := fault_of(session, suite_id, point):
-        raise ConflictError(f"{fault}; send the search again to go on")
-    return session.get_one(Evaluation, point["evaluation"]).runs
+        scores = [session.get(RunScore, (run.id, suite_id)) for run in runs]
+        is_lasting = any(score is not None and _broken_otherwise(score) is not None for score in scores)
+        advice = "take another anchor" if is_lasting else "send the search again to go on"
+        raise ConflictError(f"{fault}; {advice}")
+    return runs
 
 
 def fault_of(session: Session, suite_id: str, point: Point) -> str | None:

@@ -192,6 +192,7 @@ def test_an_anchor_that_leaks_is_no_divergence(session: Session, bureau: Bureau)
     assert row.error is not None
     assert f"of {runs[0].recipe.name} (rate" in row.error
     assert "fails the gate leak: The training stream holds 30.0% of the documents of held;" in row.error
+    assert row.error.endswith("; take another anchor")  # sent again it would leak again
 
 
 def test_a_loss_that_rose_is_evidence_like_one_that_broke_off(session: Session, bureau: Bureau) -> None:
