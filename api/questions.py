@@ -11,7 +11,7 @@ import typer
 from api.cards import decision_card, extrapolation_table, flips_table, sensitivity_table
 from api.connection import JsonOption, UrlOption, connect, console, print_json
 from api.offline import as_body, compare_files
-from api.tables import agreement_table, leaderboard_table
+from api.tables import agreement_table, leaderboard_table, paired_agreement_table
 from proxy.ranking.agreement import Direction
 
 
@@ -121,6 +121,7 @@ def agreement(
     reference_set: str | None = None,
     metric: str | None = None,
     proxy_set: Annotated[str | None, typer.Option(help="Imported proxy scores instead of a protocol's.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another protocol: the paired difference to it.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
 ) -> None:
@@ -128,6 +129,11 @@ def agreement(
     if proxy is None and reference is None:
         if direction or proxy_direction or proxy_where or reference_where:
             raise typer.BadParameter("directions and filters are for tables: give --proxy and --reference")
+        if against is not None:
+            if protocol is None or proxy_set is not None:
+                raise typer.BadParameter("--against compares two protocols: give --protocol, and no --proxy-set")
+            _show_paired(protocol, against, suite, reference_set, metric, as_json, url)
+            return
         with connect(url, None) as client:
             sets = {"reference_set": reference_set, "metric": metric, "proxy_set": proxy_set}
             body = client.get("/v1/agreement", protocol=protocol, suite=suite, **sets)
@@ -135,8 +141,8 @@ def agreement(
         return
     if proxy is None or reference is None or direction is None:
         raise typer.BadParameter("tables need --proxy, --reference and --direction together")
-    if protocol or suite or reference_set or metric or proxy_set:
-        raise typer.BadParameter("--protocol, --suite, --metric and names of sets are about a service, not tables")
+    if protocol or suite or reference_set or metric or proxy_set or against:
+        raise typer.BadParameter("protocols, --suite, --metric and names of sets are about a service, not tables")
     comparison = compare_files(
         proxy,
         reference,
@@ -149,6 +155,21 @@ def agreement(
         print_json(comparison.as_json())
     else:
         console.print(agreement_table([as_body(comparison, proxy, reference)]))
+
+
+def _show_paired(
+    protocol: str,
+    against: str,
+    suite: str | None,
+    reference_set: str | None,
+    metric: str | None,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    names = {"suite": suite, "reference_set": reference_set, "metric": metric}
+    with connect(url, None) as client:
+        body = client.get("/v1/agreement/paired", protocol=protocol, against=against, **names)
+    print_json(body) if as_json else console.print(paired_agreement_table(body))
 
 
 QUESTIONS = (leaderboard, compare, flips, sensitivity, extrapolate, agreement)

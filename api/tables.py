@@ -94,6 +94,14 @@ def agreement_table(bodies: Sequence[Body]) -> Table:
     return table
 
 
+def paired_agreement_table(body: Body) -> Table:
+    """Both protocols over the recipes that both rank; what their paired difference shows stands below."""
+    sides = [{"protocol": body[name], **body[place]} for name, place in (("protocol", "first"), ("against", "second"))]
+    table = agreement_table([{**side, "reference_set": body["reference_set"], "note": ""} for side in sides])
+    table.caption = Text(body["conclusion"])
+    return table
+
+
 def _proxy_name(body: Body, *, with_version: bool = False) -> str:
     """The protocol, or the name that proxy scores from elsewhere were given."""
     if body.get("proxy_set"):

@@ -10,6 +10,7 @@ from api.pagination import Cursor, Limit, Page, paginate
 from proxy.errors import InvalidInputError
 from worker.agreement import list_history, read_agreement
 from worker.external import read_external_agreement
+from worker.paired_agreement import read_paired_agreement
 
 router = APIRouter(prefix="/agreement", tags=["agreement"])
 
@@ -32,6 +33,20 @@ def show(
             raise InvalidInputError.at("/proxy_set", proxy_set, "stands for a protocol and a suite; leave them out")
         return read_external_agreement(session, proxy_set, reference_set, metric)
     return read_agreement(session, protocol, suite, reference_set, metric)
+
+
+@router.get("/paired")
+def show_paired(
+    session: Reading,
+    protocol: str,
+    against: str,
+    suite: str | None = None,
+    reference_set: str | None = None,
+    metric: str | None = None,
+) -> dict[str, Any]:
+    """Both protocols' figures (`first` and `second`) over the recipes that both rank, and Spearman of `protocol` less
+    that of `against` with an interval over the same resampled recipes."""
+    return read_paired_agreement(session, protocol, against, suite, reference_set, metric)
 
 
 @router.get("/history")

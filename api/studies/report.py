@@ -1,4 +1,4 @@
-"""A study's report as files that can be committed: `report.json`, `README.md` and pictures."""
+"""A study's report as files that can be committed: `report.json`, `README.md`, `references.csv` and pictures."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from api.demo.machine import describe_machine
 from api.demo.report import write_text
 from api.studies.markdown import as_markdown
 from api.studies.picture import draw_suite
+from api.studies.reference_table import reference_table
 from proxy.errors import InvalidInputError
 from proxy.studies import StudyDefinition
 from worker.settings import Settings, get_settings
@@ -63,5 +64,6 @@ def write_report(report: Report, out: Path) -> list[Path]:
     make_folder(out)
     pictures = [path for suite in report["suites"] for path in draw_suite(suite, out)]
     write_text(out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_text(out / "references.csv", reference_table(report))
     write_text(out / "README.md", as_markdown(report, pictures))
-    return [out / "README.md", out / "report.json", *pictures]
+    return [out / "README.md", out / "report.json", out / "references.csv", *pictures]

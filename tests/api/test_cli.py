@@ -104,6 +104,9 @@ def test_results_are_shown_and_compared(run: Run, tmp_path: Path) -> None:
     assert "only-web" not in good(run("reference", "add", spec(tmp_path / "ref.json", REFERENCE)))
     assert good(run("agreement", "--reference-set", "big"))
     assert json.loads(good(run("agreement", "--json")))["n"] == 2
+    paired = run("agreement", "--protocol", "tiny", "--against", "tiny@1")
+    assert "is the protocol itself" in str(paired.exception)
+    assert "give --protocol" in run("agreement", "--against", "tiny").output
     assert "but for the learning rate" in str(run("flips", "even", "only-web").exception)
 
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.api.service import REFERENCE, Service, pointers_of, problem_of
+from tests.api.service import EVALUATION, PROTOCOL, REFERENCE, Service, pointers_of, problem_of
 
 
 def test_the_ranking_is_there_once_something_is_ranked(ranked: Service) -> None:
@@ -54,6 +54,43 @@ def test_references_are_labelled_and_compared(ranked: Service) -> None:
     assert (agreement["n"], agreement["is_evidence"]) == (2, False)
     assert {point["recipe"] for point in agreement["points"]} == {"even", "only-web"}
     assert ranked.get("/v1/agreement?reference_set=other").status_code == 404
+
+
+def test_two_protocols_are_compared_over_the_recipes_that_both_rank(ranked: Service) -> None:
+    ranked.made("/v1/protocols", PROTOCOL | {"name": "slow", "standard_rate": 0.001})
+    path = "/v1/agreement/paired?protocol=slow&against=tiny"
+    assert "nothing is ranked yet under protocol slow" in problem_of(ranked.get(path))["detail"]
+    ranked.made("/v1/evaluations", {**EVALUATION, "protocol": "slow"})
+    ranked.work()
+    assert "no recipe of the ranking under slow@1 has a reference" in problem_of(ranked.get(path))["detail"]
+    ranked.made("/v1/references", REFERENCE | {"recipe": "only-web"})
+    assert "no recipe of the ranking under slow@1 has a reference" in problem_of(ranked.get(path))["detail"]
+    ranked.made("/v1/references", REFERENCE)
+    body = ranked.get(path).json()
+    assert (body["n"], body["is_resolved"], body["reference_set"]) == (1, False, "big")
+    assert (body["protocol"]["name"], body["against"]["name"], body["suite"]["name"]) == ("slow", "tiny", "held-out")
+    boards = [ranked.get(f"/v1/leaderboard?protocol={name}").json() for name in ("slow", "tiny")]
+    scores = [entry["score"] for board in boards for entry in board["entries"] if entry["recipe"]["name"] == "even"]
+    assert [body["points"][0]["proxy"], body["points"][0]["against"]] == scores
+    ranked.made("/v1/evaluations", {**EVALUATION, "recipe": "only-web", "protocol": "slow"})
+    ranked.work()
+    assert ranked.get(path).json()["n"] == 2
+    assert ranked.get("/v1/agreement/paired?protocol=tiny&against=slow").json()["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("protocol=tiny&against=tiny", "/against"),
+        ("protocol=tiny&against=tiny@1", "/against"),
+        ("protocol=tiny&against=none", "/against"),
+        ("protocol=none&against=tiny", "/protocol"),
+        ("protocol=tiny&against=tiny&suite=none", "/suite"),
+        ("protocol=tiny", "/against"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(ranked: Service, query: str, pointer: str) -> None:
+    assert pointer in pointers_of(ranked.get(f"/v1/agreement/paired?{query}"))
 
 
 @pytest.mark.parametrize(

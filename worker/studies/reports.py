@@ -18,11 +18,10 @@ from worker.studies.costs import costs_of, standing_of
 from worker.studies.layout import Layout, is_of, layout_of_definition, layout_of_row
 from worker.studies.searching import choose_rate
 from worker.studies.set_scores import proxy_progress, proxy_sets, reference_sets, weigh
+from worker.studies.sets import METRIC
 
 if TYPE_CHECKING:
     from proxy.studies.tables import Point
-
-METRIC = "bits_per_byte"
 
 
 def report_of_row(session: Session, row: Study) -> dict[str, Any]:
@@ -81,6 +80,7 @@ def _suite(session: Session, layout: Layout, suite: Suite, reference_set: str) -
     search = choose_rate(session, suite, layout)
     return {
         "suite": suite.name,
+        "reference_set": reference_set,
         "sets": [part["name"] for part in suite.spec["sets"]],
         "table": table,
         "weighing": weigh(suite, layout, by_set, references, table["standard"], progress),

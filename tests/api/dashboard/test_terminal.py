@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.pictures import draw_agreement
-from api.tables import agreement_table, leaderboard_table
+from api.tables import agreement_table, leaderboard_table, paired_agreement_table
 from tests.api.dashboard import samples
 
 
@@ -50,6 +50,22 @@ def test_agreement_has_one_row_a_protocol_and_its_notes() -> None:
     assert "demo-standard@1" in text
     assert "By chance: ρ and τ 0, decision accuracy 0.50, regret@1 0.0521." in text
     assert text.count("the order of a new one of this kind") == 2
+
+
+def test_two_protocols_stand_in_two_rows_with_their_difference_below() -> None:
+    first, second = samples.agreement_body(), samples.agreement_body(samples.protocol_body("demo-standard", 1.0))
+    body = {
+        "protocol": first["protocol"],
+        "against": second["protocol"],
+        "reference_set": first["reference_set"],
+        "first": {name: first[name] for name in first if name not in ("protocol", "reference_set")},
+        "second": {name: second[name] for name in second if name not in ("protocol", "reference_set")},
+        "conclusion": "No difference is resolved: [b].",
+    }
+    text = printed(paired_agreement_table(body))
+    assert text.count("0.93 [0.74, 0.99]") == 2
+    assert "demo-standard@1" in text
+    assert "No difference is resolved: [b]." in text
 
 
 def test_too_few_references_show_values_without_intervals() -> None:

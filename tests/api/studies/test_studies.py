@@ -130,6 +130,7 @@ def test_a_study_goes_on_when_its_command_is_killed_and_is_found_again(
     assert (report["is_partial"], report["progress"]["recipes_with_references"]) == (False, 3)
     assert [row["rate"] for row in report["suites"][0]["table"]["rows"]] == [1e-3, 1e-2]
     assert report["suites"][0]["search"]["conclusion"] == "a rate search needs 3 rates and 2 seeds"
+    check_reference_table(service, tmp_path / "out" / "references.csv", report)
     told = (tmp_path / "out" / "README.md").read_text()
     assert "All has ended" in told
     assert all(name in told for name in ("even", "only-web", "only-code"))
@@ -137,6 +138,23 @@ def test_a_study_goes_on_when_its_command_is_killed_and_is_found_again(
     assert all(f'<th scope="row">{name}</th>' in shown_page for name in ("even", "only-web", "only-code"))
     assert 'aria-label="Agreement with the references against the rate' in shown_page
     assert "<progress" not in shown_page
+
+
+def check_reference_table(service: Service, file: Path, report: dict[str, Any]) -> None:
+    """The service that trained them learns nothing new from it, and another set gets the same values and labels."""
+    rows = sum(len(recipe["sweep"]) for recipe in report["suites"][0]["recipes"])
+    again = service.post("/v1/references:import", content=file.read_bytes()).json()
+    assert (again["imported"], again["unchanged"], again["errors"]) == (0, rows, [])
+    elsewhere = file.read_text().replace("little-held-out", "elsewhere")
+    assert service.post("/v1/references:import", content=elsewhere.encode()).json()["imported"] == rows
+    found, theirs = (
+        {
+            (row["recipe"]["name"], row["learning_rate"], row["seed"], row["value"], row["label"], row["stopped_early"])
+            for row in service.get(f"/v1/references?reference_set={name}").json()["items"]
+        }
+        for name in ("elsewhere", "little-held-out")
+    )
+    assert found == theirs
 
 
 def test_a_report_needs_no_row_where_ordinary_requests_trained(service: Service) -> None:
