@@ -36,6 +36,24 @@ def test_what_is_said_replaces_a_whole_field_and_the_rest_is_taken_over(tmp_path
     assert read_definition(middle).name == "middle"
 
 
+def test_recipes_of_the_extended_file_may_be_left_out(tmp_path: Path) -> None:
+    another = {**definition()["recipes"][0], "name": "another"}
+    written(tmp_path, "base.json", definition(recipes=[*definition()["recipes"], another]))
+    less = {"extends": "base.json", "name": "less", "leave_out": ["only-web"]}
+    found = read_definition(written(tmp_path, "less.json", less))
+    assert [recipe.name for recipe in found.recipes] == ["even", "only-code", "another"]
+    further = {"extends": "less.json", "name": "further", "description": "the same"}
+    assert read_definition(written(tmp_path, "further.json", further)).recipes == found.recipes
+    for change, pointer, words in (
+        ({"leave_out": ["even", "only-prose"]}, "/leave_out/1", "no recipe of the extended file: even, only-web"),
+        ({"leave_out": "even"}, "/leave_out", "must be a list"),
+        ({"recipes": definition()["recipes"]}, "/leave_out", "recipes are said here"),
+    ):
+        found_pointer, found_words = pointer_of(written(tmp_path, "x.json", less | change))
+        assert found_pointer == pointer
+        assert words in found_words
+
+
 def test_what_cannot_be_extended_is_named(tmp_path: Path) -> None:
     written(tmp_path, "base.json", definition())
     one = written(tmp_path, "one.json", {"extends": "two.json", "name": "one"})
@@ -63,5 +81,9 @@ def test_the_examples_are_definitions_that_share_no_seed_or_recipe_where_they_sa
     longer = read_definition(EXAMPLES / "real-16-long.yaml")
     assert (longer.recipes, longer.references) == (first.recipes, first.references)
     assert longer.proxies.protocol["steps"] == again.proxies.protocol["steps"] == 3 * first.proxies.protocol["steps"]
+    longest = read_definition(EXAMPLES / "real-16-longest.yaml")
+    assert longest.recipes == tuple(one for one in first.recipes if one.name != "only-techdocs")
+    assert longest.references == first.references
+    assert longest.proxies.first_seed >= first.proxies.first_seed + first.proxies.seeds
     repeated = read_definition(EXAMPLES / "real-repeated.yaml")
     assert {one.tags["axis"] for one in repeated.recipes} == {"repetition"}
