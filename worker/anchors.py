@@ -11,8 +11,8 @@ from proxy.errors import InvalidInputError
 from proxy.protocols import Anchor
 from proxy.protocols import Protocol as ProtocolSpec
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
-from worker.leaderboards import RecipeResults, results_of
 from worker.protocols import find_protocol, store_protocol
+from worker.recipe_results import RecipeResults, results_of
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.store.models import Evaluation, Protocol, Recipe, Suite
@@ -33,13 +33,15 @@ def measure_anchors(
     from proxy.ranking.seeds import noise_by_recipe
 
     row, on = find_protocol(session, protocol), find_suite(session, suite)
-    wanted = [find_recipe(session, reference, f"/recipes/{index}") for index, reference in enumerate(recipes)]
+    asked = [(index, find_recipe(session, name, f"/recipes/{index}")) for index, name in enumerate(recipes)]
+    # in an order of their own: sums in another order differ in their last bits, which would be another version
+    wanted = sorted(asked, key=lambda pair: pair[1].fingerprint)
     results = {part.recipe.id: part for part in results_of(session, row, on) if not part.is_broken()}
-    scored = [_scores(results.get(recipe.id), recipe, index) for index, recipe in enumerate(wanted)]
+    scored = [_scores(results.get(recipe.id), recipe, index) for index, recipe in wanted]
     seeds = sorted({seed for scores in scored for seed in scores})
     table_RT = np.array([[scores.get(seed, np.nan) for seed in seeds] for scores in scored])
     anchors = []
-    for index, (recipe, noise) in enumerate(zip(wanted, noise_by_recipe(table_RT), strict=True)):
+    for (index, recipe), noise in zip(wanted, noise_by_recipe(table_RT), strict=True):
         if noise is None:
             raise InvalidInputError.at(f"/recipes/{index}", recipe.name, "its seeds show no noise")
         anchors.append(

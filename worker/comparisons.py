@@ -10,16 +10,15 @@ from proxy.errors import ConflictError, InvalidInputError
 from proxy.protocols import Protocol as ProtocolSpec
 from worker.agreement import find_agreement
 from worker.leaderboards import (
-    RecipeResults,
     describe_protocol,
     describe_recipe,
     describe_suite,
     find_leaderboard,
     gather_digest,
     gather_evidence,
-    results_with_losses,
 )
 from worker.lookup import unique_names
+from worker.recipe_results import RecipeResults, results_with_losses
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.store.models import Protocol, Recipe, Run, Suite

@@ -12,15 +12,14 @@ from sqlalchemy.orm import Session
 from proxy.errors import ConflictError, InvalidInputError
 from proxy.fingerprints import fingerprint
 from worker.leaderboards import (
-    RecipeResults,
     describe_protocol,
     describe_recipe,
     describe_suite,
     find_leaderboard,
     gather_digest,
-    results_with_losses,
 )
 from worker.lookup import unique_names
+from worker.recipe_results import RecipeResults, results_with_losses
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.store.models import Evaluation, Protocol, Recipe, Suite

@@ -1,13 +1,12 @@
 """Leaderboards: all finished runs of a protocol and suite, ranked. A snapshot is written when evidence changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.orm import Session, defer, load_only, selectinload
+from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, NotFoundError
 from proxy.fingerprints import fingerprint
@@ -15,11 +14,11 @@ from proxy.suites import Suite as SuiteSpec
 from worker.artifacts import SetLosses, read_losses
 from worker.digests import digest_key, digests_path, read_digests, write_digests
 from worker.protocols import find_protocol, known_noise
+from worker.recipe_results import RecipeResults, results_with_losses
 from worker.set_results import set_results
 from worker.settings import Settings
 from worker.sharing import find_file
-from worker.store.models import Evaluation, EvaluationRun, Leaderboard, Protocol, Recipe, Run, RunScore, Suite
-from worker.store.states import State
+from worker.store.models import Leaderboard, Protocol, Recipe, Suite
 from worker.suites import find_suite
 
 if TYPE_CHECKING:
@@ -28,95 +27,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 DOCUMENTS = "fixed"  # inside one suite version the suite is the objective (statistics.md, section 1)
-# Thousands of rows are read at each update: their long columns would take longer than the ranking.
-LIGHT = (
-    selectinload(Evaluation.recipe).load_only(Recipe.name, Recipe.fingerprint),
-    load_only(Run.seed, Run.state, Run.error),
-)
 CLAIMS = ("rank", "rank_low", "rank_high", "p_best", "expected_regret")  # of an entry, beside its letters
 RNG_SEED = 20251224  # joint draws for P(best): the same evidence gives the same snapshot
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeResults:
-    """One recipe's proxy runs under one protocol and suite, seeds of all its evaluations pooled."""
-
-    recipe: Recipe
-    evaluation_id: str
-    scored: list[tuple[Run, RunScore]] = field(default_factory=list)
-    lost: list[tuple[Run, RunScore]] = field(default_factory=list)  # scored, but the losses are gone
-    failed: list[Run] = field(default_factory=list)
-
-    def gates(self) -> list[dict[str, Any]]:
-        """Of each gate the worst mark over the runs: a failed one if any, else the value nearest to the threshold."""
-        worst: dict[str, dict[str, Any]] = {}
-        for _, score in self.scored:
-            for gate in score.gates:
-                known = worst.get(gate["name"])
-                if known is None or (known["passed"], _margin(known)) > (gate["passed"], _margin(gate)):
-                    worst[gate["name"]] = gate
-        lost = (_mark("losses", f"of seed {run.seed} are missing: {score.artifact}") for run, score in self.lost)
-        failed = (
-            _mark("finished", f"the run with seed {run.seed} failed: {run.error}", is_fatal=True) for run in self.failed
-        )
-        return [*worst.values(), *lost, *failed]
-
-    def is_broken(self) -> bool:
-        """No score, or a mark that says the training itself went wrong."""
-        return not self.scored or any(gate["is_fatal"] and not gate["passed"] for gate in self.gates())
-
-
-def _margin(gate: dict[str, Any]) -> float:
-    value, threshold = gate["value"], gate["threshold"]
-    return float("-inf") if value is None else abs(value - threshold)
-
-
-def _mark(name: str, message: str, *, is_fatal: bool = False) -> dict[str, Any]:
-    """A gate that failed without a number."""
-    return {
-        "name": name,
-        "passed": False,
-        "value": None,
-        "threshold": None,
-        "message": message,
-        "is_fatal": is_fatal,
-    }
-
-
-def results_of(session: Session, protocol: Protocol, suite: Suite) -> list[RecipeResults]:
-    """Every recipe with a proxy evaluation that is not cancelled; replicates are kept out of the ranking."""
-    query = (
-        select(Evaluation, Run)
-        .join(EvaluationRun, EvaluationRun.evaluation_id == Evaluation.id)
-        .join(Run, Run.id == EvaluationRun.run_id)
-        .where(
-            Evaluation.kind == "proxy",
-            Evaluation.protocol_id == protocol.id,
-            Evaluation.suite_id == suite.id,
-            Evaluation.replicate == 0,
-            Evaluation.state != State.CANCELLED,
-        )
-        .order_by(Evaluation.created_at, Run.seed, Run.id)
-        .options(*LIGHT)
-    )
-    scored = select(RunScore).where(RunScore.suite_id == suite.id).options(defer(RunScore.sets))
-    scores = {score.run_id: score for score in session.scalars(scored)}
-    found: dict[str, RecipeResults] = {}
-    seen: set[str] = set()
-    for evaluation, run in session.execute(query):
-        results = found.setdefault(
-            evaluation.recipe_id, RecipeResults(recipe=evaluation.recipe, evaluation_id=evaluation.id)
-        )
-        if run.id in seen:
-            continue
-        seen.add(run.id)
-        if run.state == State.FINISHED and run.id in scores:
-            results.scored.append((run, scores[run.id]))
-        elif run.state == State.FAILED:
-            results.failed.append(run)
-    for results in found.values():  # of several evaluations, whichever came first
-        results.scored.sort(key=lambda pair: pair[0].seed)
-    return [results for results in found.values() if results.scored or results.failed]
 
 
 def update_leaderboards(session: Session, settings: Settings, protocol_id: str, suite_id: str) -> Leaderboard | None:
@@ -138,26 +50,10 @@ def update_leaderboards(session: Session, settings: Settings, protocol_id: str, 
     return row
 
 
-def results_with_losses(session: Session, settings: Settings, protocol: Protocol, suite: Suite) -> list[RecipeResults]:
-    """`results_of`, with the scores whose losses are gone set aside."""
-    results = results_of(session, protocol, suite)
-    folder = settings.artifact_dir
-    for part in results:
-        _set_lost_aside(folder, part)
-    return results
-
-
 def lock_suite(session: Session, suite_id: str) -> Suite:
     """One ranking of a suite at a time: else the newest snapshot might be the one that saw less. Evaluations that
     name the suite can be submitted meanwhile."""
     return session.get_one(Suite, suite_id, with_for_update={"key_share": True})
-
-
-def _set_lost_aside(folder: Path, part: RecipeResults) -> None:
-    """A file that is gone costs its own run's evidence, and keeps nobody else from being ranked."""
-    lost = [pair for pair in part.scored if not (folder / pair[1].artifact).exists()]
-    part.lost.extend(lost)
-    part.scored[:] = [pair for pair in part.scored if pair not in lost]
 
 
 def _evidence_print(results: Sequence[RecipeResults]) -> str:

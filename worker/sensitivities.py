@@ -12,9 +12,9 @@ from worker.leaderboards import (
     describe_suite,
     find_leaderboard,
     gather_digest,
-    results_with_losses,
 )
 from worker.lookup import unique_names
+from worker.recipe_results import results_with_losses
 from worker.settings import Settings
 from worker.store.models import Protocol, Suite
 

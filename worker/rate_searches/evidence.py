@@ -14,6 +14,7 @@ from worker.cohorts.floor import update_ulps_of
 from worker.cohorts.messages import SetResult
 from worker.rate_searches.equal_travel import with_rates
 from worker.rate_searches.points import Point, controls, ladder_points
+from worker.recipe_results import fatal_gates
 from worker.set_results import set_results
 from worker.store.models import Evaluation, Protocol, RateSearch, Recipe, Run, RunScore
 from worker.store.states import State
@@ -116,13 +117,9 @@ def fault_of(session: Session, suite_id: str, point: Point) -> str | None:
     return None
 
 
-def _fatal_gates(score: RunScore) -> list[dict[str, Any]]:
-    return [gate for gate in score.gates if gate["is_fatal"] and not gate["passed"]]
-
-
-def _broken_otherwise(score: RunScore) -> dict[str, Any] | None:
+def _broken_otherwise(score: RunScore) -> Mapping[str, Any] | None:
     """A gate that breaks the score and is none of the rate's doing."""
-    return next((gate for gate in _fatal_gates(score) if gate["name"] != DIVERGED), None)
+    return next((gate for gate in fatal_gates(score.gates) if gate["name"] != DIVERGED), None)
 
 
 def _has_diverged(run: Run) -> bool:
@@ -135,7 +132,7 @@ def _ladder_run(session: Session, search: RateSearch, point: Point, run: Run, co
     from proxy.ranking.rate_search import LadderRun
 
     score = session.get(RunScore, (run.id, search.suite_id))
-    is_broken = score is None or bool(_fatal_gates(score))
+    is_broken = score is None or bool(fatal_gates(score.gates))
     sets = {} if is_broken else set_results(session, run, search.suite_id)
     return LadderRun(
         anchor=point["recipe"],

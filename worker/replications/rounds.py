@@ -1,6 +1,6 @@
 """Rounds: the evaluations that bring recipes to their next look, and what came of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, InvalidInputError
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
+from worker.recipe_results import fatal_gates
 from worker.settings import Settings
 from worker.shared_evaluations import own_after
 from worker.store.models import Evaluation, Recipe, Replication, Run, RunScore
@@ -100,12 +101,8 @@ def _problem(run: Run, score: RunScore | None) -> dict[str, Any] | None:
         return {"reason": f"seed {run.seed} {run.state}: {run.error or 'no reason given'}", "is_lasting": has_diverged}
     if score is None:
         return {"reason": f"seed {run.seed} could not be scored", "is_lasting": False}
-    gates = _broken_gates(score.gates)
+    gates = [f"{gate['name']}: {gate['message']}" for gate in fatal_gates(score.gates)]
     return {"reason": f"seed {run.seed}: {'; '.join(gates)}", "is_lasting": True} if gates else None
-
-
-def _broken_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{gate['name']}: {gate['message']}" for gate in gates if gate["is_fatal"] and not gate["passed"]]
 
 
 @contextmanager

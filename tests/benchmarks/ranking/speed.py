@@ -20,7 +20,8 @@ from proxy.ranking.ranks import rank_recipes
 from tests.benchmarks.figures import Row, at_most, process_megabytes
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
 from worker.digests import DigestStore, digest_key, digests_path, write_digests
-from worker.leaderboards import results_of, update_leaderboards
+from worker.leaderboards import update_leaderboards
+from worker.recipe_results import results_of
 from worker.settings import Settings
 from worker.store.migrate import upgrade_database
 from worker.store.models import Evaluation, EvaluationRun, Protocol, Recipe, Run, RunScore, Suite

@@ -12,7 +12,7 @@ from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol, fingerprint_protocol
 from tests.worker.cases.boards import count, finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
-from worker import anchors, leaderboards, protocols, replications
+from worker import anchors, leaderboards, protocols, recipe_results, replications
 from worker.comparisons import Question, compare_recipes
 from worker.flips import read_flips
 from worker.protocols import known_noise
@@ -90,7 +90,7 @@ def test_seeds_from_wherever_are_taken_over_and_ranked_once_each(session: Sessio
     for row in rows:
         score(session, row)
     small = last.protocol
-    part = next(one for one in leaderboards.results_of(session, small, last.suite) if one.recipe.name == "a")
+    part = next(one for one in recipe_results.results_of(session, small, last.suite) if one.recipe.name == "a")
     assert [run.seed for run, _ in part.scored] == [0, 1, 2, 3, 4, 5, 6]
     made, _ = anchors.measure_anchors(session, bureau.settings, "small", "suite", ["a", "aaa"])
     taken = session.scalars(select(Evaluation).where(Evaluation.protocol_id == made.id)).all()

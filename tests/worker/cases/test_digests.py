@@ -14,7 +14,8 @@ from tests.worker.cases.boards import finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import leaderboards
 from worker.digests import DigestStore, digests_path, read_digests, write_digests
-from worker.leaderboards import gather_digest, gather_evidence, results_of
+from worker.leaderboards import gather_digest, gather_evidence
+from worker.recipe_results import results_of
 from worker.store.models import Evaluation
 
 
