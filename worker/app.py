@@ -1,7 +1,8 @@
 """The Celery application: `celery -A worker.app worker --pool=prefork` and `celery -A worker.app beat`.
 
 Early acknowledgement and no results: a message is only a bell, and our tables hold the truth, so Redis's visibility
-timeout never delivers a long run twice. The pool has a process a lane (lanes.py) and one for everything else.
+timeout never delivers a long run twice. The pool has a process a lane, one at the desk (lanes.py) and one for
+everything else.
 """
 
 from celery import Celery
@@ -11,6 +12,7 @@ from worker.settings import Settings, get_settings
 
 FIRE_SECONDS = 30.0  # cron rules have a resolution of one minute
 SOFT_SHUTDOWN_SECONDS = 10.0
+BESIDE_LANES = 2  # processes of the pool: the desk's, and one for the reconciler and the schedules
 
 
 def make_app(settings: Settings) -> Celery:
@@ -22,7 +24,7 @@ def make_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
-        worker_concurrency=settings.resolved_lanes + 1,
+        worker_concurrency=settings.resolved_lanes + BESIDE_LANES,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
         worker_enable_soft_shutdown_on_idle=False,
         worker_hijack_root_logger=False,

@@ -1,7 +1,7 @@
 """One worker's day: claim, hand to a child, store; until nothing waits or it is told to stop."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -48,9 +48,21 @@ def work_until_idle(
     return taken
 
 
-def _claim_job(sessions: Sessions, settings: Settings) -> Claimed | None:
+def work_at_desk(sessions: Sessions, settings: Settings, is_told_to_stop: Callable[[], bool] = is_stopping) -> int:
+    """Works on the jobs that somebody waits for, while every lane trains; how many it took on."""
+    taken = 0
+    with stopping_on_sigterm():
+        while not is_told_to_stop() and (work := _claim_job(sessions, settings, jobs.AWAITED)) is not None:
+            work(is_told_to_stop)
+            taken += 1
+    return taken
+
+
+def _claim_job(
+    sessions: Sessions, settings: Settings, kinds: Collection[jobs.JobKind] = tuple(jobs.JobKind)
+) -> Claimed | None:
     with session_scope(sessions) as session:
-        job = jobs.claim_job(session, new_owner(), settings)
+        job = jobs.claim_job(session, new_owner(), settings, kinds=kinds)
         if job is None:
             return None
         begin_job(session, job)

@@ -1,6 +1,6 @@
 """Jobs: long work that is not training, leased like runs and one at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -28,13 +28,22 @@ class JobKind(StrEnum):
     IMPORT_TOKENS = "import_tokens"
 
 
-def claim_job(session: Session, owner: str, settings: Settings, now: datetime | None = None) -> Job | None:
-    """The oldest waiting job that this worker's devices can do, now this owner's; None if there is none. Parts of a
-    larger one come last: there may be thousands, and others wait for what is short."""
+AWAITED = (JobKind.REGISTER_CORPUS, JobKind.TRAIN_TOKENIZER)  # somebody waits for it, and it loads no model
+
+
+def claim_job(
+    session: Session,
+    owner: str,
+    settings: Settings,
+    now: datetime | None = None,
+    kinds: Collection[JobKind] = tuple(JobKind),
+) -> Job | None:
+    """The oldest waiting job of these kinds that this worker's devices can do, now this owner's; None if there is none.
+    Parts of a larger one come last: there may be thousands, and others wait for what is short."""
     now = now or utc_now()
     oldest = (
         select(Job)
-        .where(claimable_jobs(settings, now))
+        .where(claimable_jobs(settings, now), Job.kind.in_(kinds))
         .order_by(Job.parent_id.is_not(None), Job.created_at, Job.id)
         .limit(1)
     )

@@ -7,8 +7,8 @@ from celery import signals
 
 from worker.app import app
 from worker.devices import is_anything_claimable
-from worker.engine import work_until_idle
-from worker.lanes import taken_lane
+from worker.engine import work_at_desk, work_until_idle
+from worker.lanes import taken_desk, taken_lane
 from worker.queue import FIRE_SCHEDULES, RECONCILE, WORK, Bell, ring
 from worker.reconciler import reconcile
 from worker.schedules import fire_due
@@ -26,14 +26,22 @@ def sessions() -> Sessions:
 
 @app.task(name=WORK)  # type: ignore[untyped-decorator]
 def work() -> None:
-    """Claims and works until nothing is left, in a lane of its own; others are called for what it leaves waiting."""
+    """Claims and works until nothing is left, in a lane of its own; others are called for what it leaves waiting. Where
+    every lane is taken it sits down at the desk, if that is free."""
     settings = get_settings()
     with taken_lane(settings.resolved_lanes) as lane:
         if lane is None:
+            _work_at_desk()
             return
         work_until_idle(sessions(), settings, has_claimed=_call_others)
     if not is_stopping():
         _call_others()  # whoever was called in the last moment found no lane free
+
+
+def _work_at_desk() -> None:
+    with taken_desk() as is_free:
+        if is_free:
+            work_at_desk(sessions(), get_settings())
 
 
 def _call_others() -> None:
