@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError, NotFoundError
 from worker.agreement import compared_points, find_agreement
-from worker.leaderboards import RNG_SEED, describe_protocol, describe_suite, find_leaderboard
+from worker.leaderboards import RNG_SEED, describe_protocol, describe_suite, find_leaderboard, newest_leaderboard
 from worker.protocols import find_protocol
 from worker.references import rows_of
 from worker.store.models import Leaderboard, Protocol, Suite
@@ -66,9 +66,14 @@ def read_paired_agreement(
 
 def _other_ranking(session: Session, first: Leaderboard, against: str) -> Leaderboard:
     """The newest under the other protocol and the same suite: scores on two suites have no order in common."""
-    if find_protocol(session, against, "/against").id == first.protocol_id:
+    other = find_protocol(session, against, "/against")
+    if other.id == first.protocol_id:
         raise InvalidInputError.at("/against", against, "is the protocol itself; name another, or another version")
-    return find_leaderboard(session, against, first.suite_id)
+    board = newest_leaderboard(session, other.id, first.suite_id)
+    if board is None:
+        suite = session.get_one(Suite, first.suite_id)
+        raise NotFoundError(f"nothing is ranked yet under protocol {against} and suite {suite.name}@{suite.version}")
+    return board
 
 
 def _shared_points(

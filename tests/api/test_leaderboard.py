@@ -60,6 +60,8 @@ def test_two_protocols_are_compared_over_the_recipes_that_both_rank(ranked: Serv
     ranked.made("/v1/protocols", PROTOCOL | {"name": "slow", "standard_rate": 0.001})
     path = "/v1/agreement/paired?protocol=slow&against=tiny"
     assert "nothing is ranked yet under protocol slow" in problem_of(ranked.get(path))["detail"]
+    turned = problem_of(ranked.get("/v1/agreement/paired?protocol=tiny&against=slow"))["detail"]
+    assert turned == "nothing is ranked yet under protocol slow and suite held-out@1"
     ranked.made("/v1/evaluations", {**EVALUATION, "protocol": "slow"})
     ranked.work()
     assert "no recipe of the ranking under slow@1 has a reference" in problem_of(ranked.get(path))["detail"]

@@ -22,8 +22,10 @@ def standing_of(session: Session, layout: Layout) -> dict[str, Any]:
     finished = sum(_ended(session, protocol, layout, State.FINISHED) for protocol in ladder)
     failed = sum(_ended(session, protocol, layout, State.FAILED) for protocol in ladder)
     labels: dict[str, int] = {}
-    for label in label_rows(rows_of(session, layout.reference_sets[0], METRIC)).values():
-        labels[str(label.label)] = labels.get(str(label.label), 0) + 1
+    own = {recipe.row.id for recipe in layout.recipes}
+    for recipe, label in label_rows(rows_of(session, layout.reference_sets[0], METRIC)).items():
+        if recipe in own:  # others may have been imported into the set
+            labels[str(label.label)] = labels.get(str(label.label), 0) + 1
     referenced = sum(recipe.is_referenced for recipe in layout.recipes)
     seeded = _recipes_with_seeds(session, layout)
     return {
@@ -51,11 +53,11 @@ def _ended(session: Session, protocol: Protocol, layout: Layout, state: State) -
 
 
 def _recipes_with_seeds(session: Session, layout: Layout) -> int:
-    """Recipes that have all seeds at their best rate, on every suite."""
+    """Its recipes that have all seeds at their best rate, on every suite."""
     best = [best_rows(rows_of(session, name, METRIC)) for name in layout.reference_sets]
     seeds = layout.seeds_of_references
     seeded = [{recipe for recipe in one if {row.seed for row in one[recipe]}.issuperset(seeds)} for one in best]
-    return len(set.intersection(*seeded))
+    return len(set.intersection({recipe.row.id for recipe in layout.recipes}, *seeded))
 
 
 def costs_of(session: Session, protocols: list[Protocol]) -> list[dict[str, Any]]:

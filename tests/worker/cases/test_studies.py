@@ -184,6 +184,16 @@ def test_the_best_rate_of_each_suite_gets_more_seeds(session: Session, bureau: B
     assert {run.learning_rate for run in runs_of(session, row, "more_seeds")} == {1e-3, 1e-2}
 
 
+def copy_reference_of(session: Session, name: str, to: str) -> None:
+    """All of a recipe's references once more, for another recipe, as an import would register them."""
+    other, _ = store_recipe(session, parse_recipe(recipe(to.replace(" ", "-"), web=7, code=1)))
+    for row in session.scalars(select(Reference).where(Reference.recipe_name == name)).all():
+        columns = {column.key: getattr(row, column.key) for column in Reference.__table__.columns}
+        unique = {"id": f"ref_{row.id}-again", "request_key": f"{row.request_key}-again"}
+        session.add(Reference(**columns | unique | {"recipe_id": other.id, "recipe_name": other.name}))
+    session.flush()
+
+
 def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session, bureau: Bureau) -> None:
     easy = {"recipe": "even", "axis": "other", "kind": "easy"}
     row, _ = ask(session, bureau, recipes=[easy, *map(named, RECIPES[::2])])
@@ -198,6 +208,8 @@ def test_the_report_tells_what_is_there_and_that_it_is_partial(session: Session,
     assert report["shapes"]["references"]["rates"] == list(GRID)
     assert report["progress"]["labels"] == {"tuned": 3}
     assert report["progress"]["recipes_with_all_seeds"] == 3
+    copy_reference_of(session, "even", to="of no part in this study")
+    assert report_of_row(session, row)["progress"] == report["progress"]
     suite = report["suites"][0]
     assert [one["recipe"] for one in suite["recipes"]] == list(RECIPES)
     assert {one["best_rate"] for one in suite["recipes"]} == {BEST}
