@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from worker.studies.advancing import DIRECTION, UNIT
+from worker.studies.advancing import DIRECTION, SOURCE, UNIT
 from worker.studies.sets import METRIC
 
 COLUMNS = (
@@ -32,8 +32,8 @@ def reference_table(report: Mapping[str, Any]) -> str:
     """CSV, one row a reference run of the sweeps, all suites one after the other; only the header while there is none.
 
     `tokens` and `steps` are what was planned: a rate that was given up early (`stopped_early`, without a value) has
-    seen fewer.
-    Imported into the service that trained them, all rows are there already.
+    seen fewer. `source` is the study that trained a run, or what an import said of it. Imported into the service that
+    trained them, all rows are there already.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -63,5 +63,5 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     "steps": shape["steps"],
                     "schedule": shape["schedule"],
                     "axis": axes[recipe["recipe"]],
-                    "source": f"study {report['study']}",
+                    "source": f"study {report['study']}" if run["source"] == SOURCE else run["source"],
                 }

@@ -146,7 +146,13 @@ def _recipe_rows(
                 "label": str(label.label) if label else None,
                 "best_rate": label.best_learning_rate if label else None,
                 "sweep": [
-                    {"rate": row.learning_rate, "seed": row.seed, "value": row.value, "stopped": row.stopped_early}
+                    {
+                        "rate": row.learning_rate,
+                        "seed": row.seed,
+                        "value": row.value,
+                        "stopped": row.stopped_early,
+                        "source": row.source,
+                    }
                     for row in sorted(own, key=lambda row: (row.learning_rate or 0.0, row.seed or 0))
                 ],
                 "proxies": {f"{rate:g}": by_recipe.get(name) for rate, by_recipe in scores.items()},

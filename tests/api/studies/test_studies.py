@@ -145,6 +145,7 @@ def check_reference_table(service: Service, file: Path, report: dict[str, Any]) 
     rows = sum(len(recipe["sweep"]) for recipe in report["suites"][0]["recipes"])
     again = service.post("/v1/references:import", content=file.read_bytes()).json()
     assert (again["imported"], again["unchanged"], again["errors"]) == (0, rows, [])
+    assert file.read_text().count(",study little\n") == rows
     elsewhere = file.read_text().replace("little-held-out", "elsewhere")
     assert service.post("/v1/references:import", content=elsewhere.encode()).json()["imported"] == rows
     found, theirs = (
