@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,16 +75,30 @@ def _postgres() -> Iterator["PostgresServer"]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _new_database(server: "PostgresServer") -> Iterator[str]:
+    """The address of an empty database, which is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    url = make_url(server.get_uri()).set(database=name, drivername="postgresql+psycopg")
+    yield url.render_as_string(hide_password=False)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
 def postgres_url(_postgres: "PostgresServer") -> Iterator[str]:
     """An empty database of its own."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(_postgres.get_uri(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    url = make_url(_postgres.get_uri()).set(database=name, drivername="postgresql+psycopg")
-    yield url.render_as_string(hide_password=False)
-    with psycopg.connect(_postgres.get_uri(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with _new_database(_postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_postgres_url(_postgres: "PostgresServer") -> Iterator[str]:
+    """An empty database for a module's tests; a process may come back to a module and finds another one then."""
+    with _new_database(_postgres) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -40,13 +40,12 @@ def write_corpus(path: Path, words: list[str], *, documents: int, seed: int) -> 
 
 
 @pytest.fixture(scope="module")
-def stack(_postgres: object, _valkey: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(module_postgres_url: str, _valkey: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """API, worker and beat as processes; the database and the broker are not the embedded ones."""
-    uri: str = _postgres.get_uri()  # type: ignore[attr-defined]
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path_factory.mktemp("service"),
-        database_url=uri.replace("postgresql://", "postgresql+psycopg://"),
+        database_url=module_postgres_url,
         broker_url=f"redis://127.0.0.1:{_valkey.port}/1",  # type: ignore[attr-defined]
         api_port=0,
         threads=2,
