@@ -25,7 +25,9 @@ def test_a_difference_beyond_noise_names_the_better_of_both() -> None:
     assert paired.conclusion.startswith("low@2 agrees better with the references than standard@1: over 16 recipes")
     turned = pair_agreements((scores(20.0), scores(0.1)), reference, "lower", NAMES)
     assert turned.conclusion.startswith("standard@1 agrees better with the references than low@2")
-    assert (turned.spearman.low, turned.spearman.high) == pytest.approx((-paired.spearman.high, -paired.spearman.low))  # type: ignore[operator]
+    assert paired.spearman.high is not None
+    assert turned.spearman.low == pytest.approx(-paired.spearman.high)
+    assert turned.spearman.high == pytest.approx(-paired.spearman.low)
 
 
 def test_the_figures_are_those_of_each_alone_and_the_difference_is_theirs() -> None:
