@@ -6,8 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from worker.studies.advancing import DIRECTION, SOURCE, UNIT
-from worker.studies.sets import METRIC
+from worker.studies.sets import DIRECTION, METRIC, SOURCE, UNIT
 
 COLUMNS = (
     "reference_set",

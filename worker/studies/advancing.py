@@ -20,11 +20,8 @@ from worker.store.states import State
 from worker.studies.more_seeds import ask_for_more_seeds, scores_of
 from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of
 from worker.studies.seeds import hyperparameters_of
-from worker.studies.sets import METRIC
+from worker.studies.sets import DIRECTION, METRIC, SOURCE, UNIT
 from worker.turns import let_go_on
-
-DIRECTION, UNIT = "lower", "bits/byte"
-SOURCE = "trained by this service"
 
 
 def advance_studies(sessions: Sessions, settings: Settings) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from worker.references import rows_of
 from worker.store.models import Evaluation, Protocol, Reference, Study, Suite
 from worker.store.states import FINAL_STATES
 
-METRIC = "bits_per_byte"
+METRIC, DIRECTION, UNIT = "bits_per_byte", "lower", "bits/byte"
+SOURCE = "trained by this service"
 NO_TREATMENT = {"name", "standard_rate", "reduction", "anchors"}  # proxy.protocols.Protocol.treatment
 REMEDY = "; they cannot be compared: give the study another name"
 
