@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError, NotFoundError
 from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol as ProtocolSpec
-from proxy.protocols import fingerprint_run
 from proxy.recipes import Recipe as RecipeSpec
 from proxy.seeds import require_first_seed, seeds_from
+from worker.evaluation_runs import is_worth_another_try, lock_runs, needed_runs, requeue, run_content
 from worker.lookup import find_or_add, in_parts
 from worker.parsing import pointing_into
 from worker.protocols import find_protocol
@@ -88,7 +88,7 @@ def submit_evaluation(
     _check_possible(session, settings, request, rates, recipe, protocol, suite, checks_data=checks_data)
     evaluation, is_new = find_or_add(session, find, make)
     if is_new:
-        for run in _needed_runs(session, evaluation):
+        for run in needed_runs(session, evaluation):
             session.add(EvaluationRun(evaluation_id=evaluation.id, run_id=run.id))
         session.flush()
         session.expire(evaluation, ["runs"])
@@ -138,7 +138,7 @@ def _request_key(request: Request, recipe: Recipe, protocol: Protocol, suite: Su
 def _contents(request: Request, recipe: Recipe, protocol: Protocol, rates: Sequence[float]) -> set[str]:
     """Fingerprints of its runs."""
     return {
-        _run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
+        run_content(recipe, protocol, rate, seed, request.replicate, is_sweep=len(rates) > 1)
         for rate in rates
         for seed in seeds_from(request.first_seed, request.seeds)
     }
@@ -197,88 +197,20 @@ def _check_numbers(request: Request) -> None:
             raise InvalidInputError.at(f"/learning_rates/{index}", rate, "must be above 0 and at most 1")
 
 
-def _needed_runs(session: Session, evaluation: Evaluation) -> Sequence[Run]:
-    """One run a rate and seed, found or made. Rates of one seed form a sweep where there is more than one."""
-    is_sweep = len(evaluation.learning_rates) > 1
-    sweeps: dict[str, str | None] = {}
-    for seed in seeds_from(evaluation.first_seed, evaluation.seeds):
-        for rate in evaluation.learning_rates:
-            sweep = f"{evaluation.id[4:]}-{seed}" if is_sweep else None
-            sweeps[_find_or_make_run(session, evaluation, rate, seed, sweep).id] = sweep
-    runs = lock_runs(session, sweeps)
-    for run in runs:
-        if _is_worth_another_try(run):
-            _requeue(run)
-            run.sweep = sweeps[run.id]  # it is compared with the rates that are trained beside it now
-    return runs
-
-
-def lock_runs(session: Session, run_ids: Iterable[str]) -> Sequence[Run]:
-    """The runs as they are now, unchanged by anybody until the transaction ends: whoever cancels them, or stores
-    their end, comes before or after. Locked in the order of their ids, as everywhere."""
-    locked = select(Run).order_by(Run.id).with_for_update().execution_options(populate_existing=True)
-    return [run for part in in_parts(run_ids) for run in session.scalars(locked.where(Run.id.in_(part)))]
-
-
-def _find_or_make_run(session: Session, evaluation: Evaluation, rate: float, seed: int, sweep: str | None) -> Run:
-    protocol, recipe = evaluation.protocol, evaluation.recipe
-    content = _run_content(recipe, protocol, rate, seed, evaluation.replicate, is_sweep=sweep is not None)
-
-    def find() -> Run | None:
-        return session.scalars(select(Run).where(Run.fingerprint == content)).first()
-
-    def make() -> Run:
-        return Run(
-            fingerprint=content,
-            recipe_id=recipe.id,
-            protocol_id=protocol.id,
-            cohort_key=protocol.cohort_key,
-            sweep=sweep,
-            learning_rate=rate,
-            seed=seed,
-            replicate=evaluation.replicate,
-        )
-
-    return find_or_add(session, find, make)[0]
-
-
-def _run_content(recipe: Recipe, protocol: Protocol, rate: float, seed: int, replicate: int, *, is_sweep: bool) -> str:
-    return fingerprint_run(
-        recipe_fingerprint=recipe.fingerprint,
-        protocol=ProtocolSpec.model_validate(protocol.spec),
-        learning_rate=rate,
-        seed=seed,
-        replicate=replicate,
-        early_stopping=is_sweep,
-    )
-
-
-def _is_worth_another_try(run: Run) -> bool:
-    """Cancelled, or failed for a reason that may have gone. A loss that diverged would diverge again: same data, same
-    seeds, same rate."""
-    has_diverged = (run.result or {}).get("failed_step") is not None
-    return run.state == State.CANCELLED or (run.state == State.FAILED and not has_diverged)
-
-
-def _requeue(run: Run) -> None:
-    """From the first attempt; its row is the same run."""
-    run.state, run.attempt, run.error, run.finished_at, run.progress = State.QUEUED, 0, None, None, {}
-
-
 def _revived(session: Session, settings: Settings, evaluation: Evaluation, *, is_requested: bool) -> Evaluation:
     """The same request again: what was cancelled or broke is queued again, and what is known is left alone."""
     lock_evaluations(session, [evaluation.id])
     if not evaluation.state.is_final:
         evaluation.is_requested = evaluation.is_requested or is_requested
         return evaluation
-    runs = [run for run in lock_runs(session, [run.id for run in evaluation.runs]) if _is_worth_another_try(run)]
+    runs = [run for run in lock_runs(session, [run.id for run in evaluation.runs]) if is_worth_another_try(run)]
     if evaluation.state != State.CANCELLED and not runs and not unscored_runs(session, evaluation):
         return evaluation
     if runs or unscored_runs(session, evaluation):
         require_live(retirement_problems(session, evaluation.recipe, evaluation.protocol, evaluation.suite))
     evaluation.state, evaluation.finished_at, evaluation.is_requested = State.QUEUED, None, is_requested
     for run in runs:
-        _requeue(run)
+        requeue(run)
     queue_scorings(session, evaluation, is_retry=True)
     _conclude(session, settings, [evaluation])
     return evaluation
@@ -398,24 +330,3 @@ def cancel_evaluation(session: Session, evaluation_id: str) -> Evaluation:
         execution_options={"synchronize_session": "fetch"},
     )
     return evaluation
-
-
-def get_run(session: Session, run_id: str) -> Run:
-    """By id. NotFoundError if there is none."""
-    row = session.get(Run, run_id)
-    if row is None:
-        raise NotFoundError(f"no run {run_id!r}")
-    return row
-
-
-def scores_of_runs(
-    session: Session, run_ids: Sequence[str], suite_id: str | None = None
-) -> dict[str, list[tuple[RunScore, Suite]]]:
-    """Scores and their suites by run id, narrowed to one suite where asked."""
-    query = select(RunScore, Suite).join(Suite, Suite.id == RunScore.suite_id).where(RunScore.run_id.in_(run_ids))
-    if suite_id is not None:
-        query = query.where(RunScore.suite_id == suite_id)
-    found: dict[str, list[tuple[RunScore, Suite]]] = {}
-    for score, suite in session.execute(query.order_by(RunScore.created_at)):
-        found.setdefault(score.run_id, []).append((score, suite))
-    return found

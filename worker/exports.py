@@ -6,7 +6,7 @@ from proxy.errors import ConflictError, NotFoundError
 from proxy.exports import ExportFile, checkpoint_files
 from proxy.protocols import Protocol
 from worker.artifacts import relative_path, tokenizer_path
-from worker.evaluations import get_run
+from worker.evaluation_runs import get_run
 from worker.settings import Settings
 from worker.sharing import find_file
 from worker.store.states import State

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from worker.evaluations import Request, cancel_evaluation, lock_evaluations, lock_requested, lock_runs
+from worker.evaluation_runs import lock_runs
+from worker.evaluations import Request, cancel_evaluation, lock_evaluations, lock_requested
 from worker.store.models import EvaluationRun, RateSearch, Replication, Study
 from worker.store.states import State
 

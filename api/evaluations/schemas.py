@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from api.runs.schemas import RecipeRef, RunOut, VersionRef, refer_to_recipe, refer_to_version, show_run
 from proxy.recipes import Specification
 from proxy.seeds import MOST_FIRST_SEED
-from worker.evaluations import Request, scores_of_runs
+from worker.evaluation_runs import scores_of_runs
+from worker.evaluations import Request
 from worker.retirements import contents_of_suite, retired_of
 from worker.store.models import Evaluation
 from worker.store.states import State

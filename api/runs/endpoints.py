@@ -20,7 +20,7 @@ from api.runs.schemas import (
     show_score_rows,
 )
 from proxy.exports import tar_bytes, tar_chunks
-from worker.evaluations import get_run, scores_of_runs
+from worker.evaluation_runs import get_run, scores_of_runs
 from worker.exports import export_files
 
 router = APIRouter(prefix="/runs", tags=["runs"])

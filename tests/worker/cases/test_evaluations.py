@@ -11,7 +11,7 @@ from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from proxy.protocols import fingerprint_run
 from proxy.suites import Suite as SuiteSpec
 from tests.worker.cases.conftest import Bureau, recipe, submit
-from worker import evaluations, suites
+from worker import evaluation_runs, evaluations, suites
 from worker.agreement import read_agreement, references_changed
 from worker.leaderboards import read_leaderboard, update_leaderboards
 from worker.references import ReferenceFields, list_references, register_reference
@@ -187,7 +187,7 @@ def test_unknown_ids_are_not_found(session: Session) -> None:
     with pytest.raises(NotFoundError):
         evaluations.get_evaluation(session, "eva_none")
     with pytest.raises(NotFoundError):
-        evaluations.get_run(session, "run_none")
+        evaluation_runs.get_run(session, "run_none")
 
 
 def test_lists_are_narrowed(session: Session, bureau: Bureau) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from tests.worker.engine.rows import add_protocol, add_recipe
 from worker import rate_searches, replications, schedules, studies
-from worker.evaluations import Request, cancel_evaluation, lock_evaluations, lock_runs, submit_evaluation
+from worker.evaluation_runs import lock_runs
+from worker.evaluations import Request, cancel_evaluation, lock_evaluations, submit_evaluation
 from worker.replications.rounds import submit_round
 from worker.settings import Settings
 from worker.shared_evaluations import Asker
