@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import shown_rows, view_study
-from api.studies.markdown import edge_words, repeated_rows, search_remarks
+from api.studies.markdown import edge_words, known_differences, largest, repeated_rows, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
 from proxy.errors import NotFoundError
@@ -24,7 +24,8 @@ Body = Mapping[str, Any]
 class SuiteView:
     """One suite of the report. `has_rows`: some rate has recipes to compare; a drawing needs two such rates. `axes` are
     those with at least two recipes at some rate; `edge` is empty where every best rate lies inside its grid. `remarks`
-    are beside the search's conclusion; `repeated` are rows of recipes that repeat, in no other table."""
+    are beside the search's conclusion; `repeated` are rows of recipes that repeat, in no other table; `chance` are the
+    figures of most recipes, which hold what chance gives; `differences` are between two rates on the same recipes."""
 
     body: Body
     has_rows: bool
@@ -35,6 +36,8 @@ class SuiteView:
     edge: str
     remarks: tuple[str, ...]
     repeated: tuple[Body, ...]
+    chance: Body | None
+    differences: tuple[Body, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,4 +89,6 @@ def _view(report: Body, suite: Body) -> SuiteView:
         edge=edge_words(suite),
         remarks=tuple(search_remarks(report, suite)),
         repeated=tuple(repeated_rows(suite)),
+        chance=largest(suite),
+        differences=tuple(known_differences(suite)),
     )

@@ -16,8 +16,11 @@ PARTS = ("proxies", "references")
 
 
 def describe(estimate: Resource, lanes: int | None) -> list[str]:
-    """A line a part of the service's estimate, and their sum; `lanes`: trainings at once."""
+    """A line a part of the service's estimate, what needs no training, and their sum; `lanes`: trainings at once."""
     lines = [_line(name, estimate[name], lanes or 1) for name in PARTS]
+    if given := estimate["recipes_given"]:
+        recipes = f"{given} recipe{'s' if given > 1 else ''}"
+        lines.append(f"  the references of {recipes} are registered already, and taken as they are")
     if estimate["device_seconds"] is not None:
         how = f"with {lanes} at once" if lanes else "of one device; with several at once it is less"
         hours = estimate["device_seconds"] / (lanes or 1) / 3600
@@ -43,12 +46,12 @@ def measure_speed(
     estimate: Resource,
     say: Callable[[str], None],
 ) -> bool:
-    """Trains a few steps of each shape whose speed the estimate does not know; True if there was one."""
+    """Trains a few steps of each shape that has runs to train and no known speed; True if there was one."""
     is_unknown = False
     for name, kind, trained in zip(
         PARTS, ("proxy", "reference"), (definition.proxies, definition.references), strict=True
     ):
-        if estimate[name]["tokens_per_second"] is None:
+        if estimate[name]["runs_to_train"] and estimate[name]["tokens_per_second"] is None:
             say(f"  measuring the speed of {estimate[name]['parameters']:,} parameters")
             _measure(service, definition.named(f"{kind}-speed"), trained, registered)
             is_unknown = True

@@ -19,13 +19,21 @@ FIGURES = (
     ("regret@3", "regret_at_3", "{:.4f}"),
     ("regret@5", "regret_at_5", "{:.4f}"),
 )
+LEGEND = """\
+- **φ**: how much of a validation set a proxy has learned; 0 is a model of word frequencies, 1 a bigram model of the
+  recipe's own stream.
+- **Σ rates**: the learning rates of all steps added up, the clock by which training goes on. **η\\***: the proxies' own
+  best rate.
+- **regret@k**: how much worse than the best recipe the best of the proxies' first k is, in bits per byte of references.
+- **Spearman with new seeds**: where it would fall for the same recipes trained again. **Ceiling**: the correlation that
+  the seed noise of the scores leaves to a perfect proxy; of values, so ranks of recipes that are close lose more."""
 SHORT = FIGURES[:1] + FIGURES[2:4]
 ENDED_EARLY = {"failed": "has failed", "cancelled": "was cancelled"}
 
 
 def as_markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
     """`pictures` lie beside the report; each is shown with the suite whose name its own ends with."""
-    parts = [f"# Study {report['study']}: {len(report['recipes'])} recipes", *_head(report)]
+    parts = [f"# Study {report['study']}: {len(report['recipes'])} recipes", *_head(report), LEGEND]
     for suite in report["suites"]:
         own = [path.name for path in pictures if path.stem.endswith(suite["suite"])]
         parts += [f"## Suite {suite['suite']}", *_suite(report, suite), *(f"![{name}]({name})" for name in own)]
@@ -84,7 +92,7 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
         yield at_edge
     if gone := {rate: names for rate, names in suite["missing"].items() if names and not report["is_partial"]}:
         yield "Without a rank: " + "; ".join(f"at {rate} {', '.join(names)}" for rate, names in gone.items()) + "."
-    yield from _section("Differences between rates, on the same recipes", _differences(table["differences"]))
+    yield from _section("Differences between rates, on the same recipes", _differences(known_differences(suite)))
     yield from _section("Within axes", _axes(table["rows"]))
     yield from _section("Within sets", _sets(suite))
     yield from _section("Other ways of weighing the sets", _weighings(suite["weighing"]))
@@ -151,13 +159,17 @@ def _main(suite: Report) -> str:
         )
         for row in suite["table"]["rows"]
     ]
-    chances = [row["figures"] for row in suite["table"]["rows"] if row["figures"]["n"]]
-    if chances:
-        most = max(chances, key=lambda figures: figures["n"])
+    if (most := largest(suite)) is not None:
         chance = (_number(most["chance"].get(name), form) for _, name, form in FIGURES)
         rows.append(("chance", str(most["n"]), *chance, NOTHING, NOTHING))
     names = (name for name, _, _ in FIGURES)
     return _table(("rate", "n", *names, "Spearman with new seeds", "ceiling"), rows)
+
+
+def largest(suite: Report) -> Report | None:
+    """The figures of most recipes, whose chance is shown for all rates; None where no rate has any."""
+    found = [row["figures"] for row in suite["table"]["rows"] if row["figures"]["n"]]
+    return max(found, key=lambda figures: figures["n"], default=None)
 
 
 def _gates(suite: Report) -> str | None:
@@ -177,16 +189,30 @@ def _gates(suite: Report) -> str | None:
         for row in suite["search"].get("rates", ())
     ]
     headings = ("rate", "Σ rates", "φ, median", "φ of 90 % of the pairs", "reliability", "gates that fail", "Spearman")
-    return _table(headings, lines) if lines else None
+    return f"{_limits(suite['search']['thresholds'])}\n\n{_table(headings, lines)}" if lines else None
+
+
+def _limits(asked: Report) -> str:
+    """What the search asked for when the report was made, which may be less than it asks for now."""
+    return (
+        f"Asked for: φ of at least {asked['progress']:g} in {asked['share_of_pairs']:.0%} of the pairs, reliability of "
+        f"at least {asked['reliability']:g}, a rate of at most {asked['highest_share_of_optimum']:.2g} of the optimum."
+    )
 
 
 def _marks(row: Report, suite: Report) -> str:
     marks = []
     if row["is_standard"]:
-        marks.append("standard: the proxies' own optimum")
+        marks.append(f"standard: best mean{_at_edge(row, suite)}")
     if suite["search"]["rate"] == row["rate"]:
         marks.append("chosen by the rate search")
     return f" ({'; '.join(marks)})" if marks else ""
+
+
+def _at_edge(row: Report, suite: Report) -> str:
+    """The best mean of a ladder is the proxies' own optimum only where the ladder goes on beyond it."""
+    rates = [other["rate"] for other in suite["table"]["rows"]]
+    return ", at the ladder's edge" if row["rate"] in (min(rates), max(rates)) else ""
 
 
 def describe_row(row: Report, suite: Report) -> str:
@@ -196,8 +222,12 @@ def describe_row(row: Report, suite: Report) -> str:
     return f"{row['rate']:g}{_marks(row, suite)}: n {figures['n']}, {told}"
 
 
-def _differences(rows: Sequence[Report]) -> str | None:
-    known = [row for row in rows if row["spearman"]["estimate"] is not None]
+def known_differences(suite: Report) -> list[Report]:
+    """Pairs of rates that have recipes in common."""
+    return [row for row in suite["table"]["differences"] if row["spearman"]["estimate"] is not None]
+
+
+def _differences(known: Sequence[Report]) -> str | None:
     lines = [
         (
             f"{row['rate']:g} against {row['against']:g}",
@@ -226,6 +256,8 @@ def _axis(figures: Report | None) -> str:
 def _sets(suite: Report) -> str | None:
     """Each set's own order, and how far its differences between recipes have grown."""
     rows = [row for row in suite["weighing"] if row["sets"]]
+    if not rows:
+        return _progress(suite)
     lines = [
         (
             f"{row['rate']:g}",
@@ -240,6 +272,19 @@ def _sets(suite: Report) -> str | None:
         "among the proxies than among the references."
     )
     headings = ("rate", "φ of 90 % of the pairs", *suite["sets"])
+    return f"{words}\n\n{_table(headings, lines)}"
+
+
+def _progress(suite: Report) -> str | None:
+    """Of references without scores by set, such as imported ones, nothing is known within sets but the proxies' φ."""
+    rows = [row for row in suite["weighing"] if row["pairs"]]
+    lines = [
+        (f"{row['rate']:g}", _number(row["progress_reached"], "{:.2f}"), f"{row['pairs_learned']} of {row['pairs']}")
+        for row in rows
+    ]
+    wanted = max((row["progress_wanted"] for row in rows), default=0.0)
+    words = "The references have no scores by set; how far the proxies have come on each is known."
+    headings = ("rate", "φ of 90 % of the pairs", f"(recipe, set) pairs with φ of at least {wanted:g}")
     return f"{words}\n\n{_table(headings, lines)}" if rows else None
 
 

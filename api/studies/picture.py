@@ -81,7 +81,7 @@ def _draw_rates(suite: Report, rows: Sequence[Report], path: Path) -> None:
         panels[-1].set_xscale("log")
         panels[-1].set_xticks([row["rate"] for row in rows], [f"{row['rate']:g}" for row in rows])
         panels[-1].minorticks_off()
-        panels[-1].set_xlabel("learning rate (dashed: the proxies' optimum; line: the rate search's choice)")
+        panels[-1].set_xlabel("learning rate (dashed: the best mean; line: the rate search's choice)")
         figure.savefig(path, dpi=DOTS_PER_INCH)
 
 

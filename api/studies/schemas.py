@@ -31,6 +31,7 @@ class StudyEstimate(BaseModel):
 
     proxies: PartCost
     references: PartCost
+    recipes_given: int = Field(0, description="whose references somebody registered: they are taken as they are")
     runs: int
     runs_to_train: int
     tokens: int

@@ -201,9 +201,9 @@ def _correlation_intervals(drawn: Correlations, figures: dict[str, float | None]
     rho, r = figures["spearman"], figures["pearson"]
     if rho is None or r is None:
         return intervals | dict.fromkeys(("spearman", "kendall", "pearson"), (None, None))
-    by_theory = {"pearson": _z_interval(r, n, 1.0)}
+    by_theory = {"pearson": z_interval(r, n, 1.0)}
     if n < BOOTSTRAP_FROM or abs(rho) == 1:
-        of_ranks = _z_interval(rho, n, 1 + rho**2 / 2)
+        of_ranks = z_interval(rho, n, 1 + rho**2 / 2)
         low, high = (_kendall_from_spearman(limit) for limit in of_ranks)
         by_theory |= {"spearman": of_ranks, "kendall": (low, high)}
         by_theory |= {"decision_accuracy": ((1 + low) / 2, (1 + high) / 2)}
@@ -211,14 +211,19 @@ def _correlation_intervals(drawn: Correlations, figures: dict[str, float | None]
     return intervals | envelopes
 
 
-def _z_interval(rho: float, n: int, variance_factor: float) -> tuple[float, float]:
-    """Fisher's z with se² = factor / (n − 3); a perfect correlation counts as 1 − 1/n²."""
+def z_interval(rho: float, n: int, variance_factor: float) -> tuple[float, float]:
+    """Fisher's z with se² = factor / (n − 3); a perfect correlation counts as `highest_correlation`."""
     from scipy.special import ndtri
 
-    edge = 1 - 1 / n**2
+    edge = highest_correlation(n)
     centre = math.atanh(min(max(rho, -edge), edge))
     width = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance_factor / (n - 3))
     return math.tanh(centre - width), math.tanh(centre + width)
+
+
+def highest_correlation(n: int) -> float:
+    """What a perfect correlation of n values counts as: z of 1 is infinite."""
+    return 1 - 1 / n**2
 
 
 def _kendall_from_spearman(rho: float) -> float:

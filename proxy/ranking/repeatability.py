@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from proxy.errors import InvalidInputError
-from proxy.ranking.agreement import Direction, as_goodness, percentile_interval
+from proxy.ranking.agreement import (
+    BOOTSTRAP_FROM,
+    Direction,
+    as_goodness,
+    highest_correlation,
+    percentile_interval,
+    z_interval,
+)
 from proxy.ranking.correlations import correlate, draw_resamples, spearman_of_rows
 from proxy.ranking.evidence import Float64Array
 
@@ -82,7 +89,12 @@ def compare_protocols(
 ) -> SpearmanInterval:
     """Spearman of the first protocol minus that of the second, against the same references (lower proxy is better).
 
-    Paired: both are measured on the same resampled recipes. No interval under 5 recipes.
+    Paired: both are measured on the same resampled recipes. Under 12 recipes, and wherever both orders are the same, it
+    is the envelope of that and of `_by_theory`, because two equal orders bootstrap to a difference of exactly zero. A
+    protocol and itself differ by nothing. No interval under 5 recipes.
+
+    Simulated coverage (normal triples, ρ of .5 to .99): .97–1 for n = 5–11, .94–1 for n = 13 and 16; percentiles alone
+    cover .40 to 1 for n = 5 and .71 to 1 for n = 8.
     """
     first_N, second_N = (as_goodness(proxy, "lower", f"proxies/{place}") for place, proxy in enumerate(proxies))
     reference_N = as_goodness(reference, direction, "reference")
@@ -98,6 +110,10 @@ def compare_protocols(
     if len(first_N) >= 5:
         weights_BN = draw_resamples(len(first_N), resamples, rng)
         low, high = percentile_interval(_difference(first_N, second_N, reference_N, weights_BN))
+        is_narrow = (len(first_N) < BOOTSTRAP_FROM or low == high) and not np.array_equal(first_N, second_N)
+        if is_narrow and low is not None and high is not None:
+            theory = _by_theory(first_N, second_N, reference_N)
+            low, high = min(low, theory[0]), max(high, theory[1])
     return SpearmanInterval(estimate=float(estimate), low=low, high=high)
 
 
@@ -109,6 +125,31 @@ def _difference(
 ) -> Float64Array:
     first = correlate(first_N, reference_N, weights_BN).spearman
     return first - correlate(second_N, reference_N, weights_BN).spearman
+
+
+def _by_theory(first_N: Float64Array, second_N: Float64Array, reference_N: Float64Array) -> tuple[float, float]:
+    """G. Y. Zou's interval of a difference of two correlations with one variable in common (Psychological Methods
+    12(4), 2007), from each one's own (agreement.z_interval) and the correlation of the two estimates."""
+    n = len(first_N)
+    edge = highest_correlation(n)
+    first, second, between = (
+        float(correlate(one_N, other_N, np.ones((1, n))).spearman[0])
+        for one_N, other_N in ((first_N, reference_N), (second_N, reference_N), (first_N, second_N))
+    )
+    own = [(min(max(rho, -edge), edge), z_interval(rho, n, 1 + rho**2 / 2)) for rho in (first, second)]
+    (one, (one_low, one_high)), (other, (other_low, other_high)) = own
+    shared = _correlation_of_estimates(one, other, min(max(between, -edge), edge))
+    below, above = one - one_low, other_high - other
+    low = math.sqrt(max(below**2 + above**2 - 2 * shared * below * above, 0.0))
+    below, above = other - other_low, one_high - one
+    high = math.sqrt(max(below**2 + above**2 - 2 * shared * below * above, 0.0))
+    return max(first - second - low, -2.0), min(first - second + high, 2.0)
+
+
+def _correlation_of_estimates(first: float, second: float, between: float) -> float:
+    """Of two sample correlations with one variable in common (K. Pearson and L. N. G. Filon, 1898); none is ±1."""
+    shared = (between - first * second / 2) * (1 - first**2 - second**2 - between**2) + between**3
+    return min(max(shared / ((1 - first**2) * (1 - second**2)), -1.0), 1.0)
 
 
 def _repeat(scores_N2: Float64Array, errors_N2: Float64Array, draws: int, rng: np.random.Generator) -> Float64Array:

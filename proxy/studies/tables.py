@@ -79,7 +79,8 @@ Scores = Mapping[float, Mapping[str, float | None]]  # by rate and recipe, bits 
 
 
 def tabulate(points_by_rate: Mapping[float, Sequence[Point]], scores: Scores) -> SuiteTable:
-    """`scores`: of each rate every recipe's proxy score, also of those that have no reference yet."""
+    """`scores`: of each rate the proxy score of every recipe that the standard rate is taken from, also of those that
+    have no reference yet."""
     standard = standard_rate(scores)
     main = {
         rate: [point for point in points if point.axis != REPETITION] for rate, points in sorted(points_by_rate.items())

@@ -18,7 +18,7 @@ Axes: R recipes, K sets. Bits per byte, lower is better.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,7 @@ from proxy.ranking.rate_search import Thresholds, reached_by_share
 from proxy.ranking.repeatability import SpearmanInterval, compare_protocols
 
 RNG_SEED = 0
+LIMITS = Thresholds()
 LEAST = 3  # recipes: two are always in order or not
 MEAN, LOGS, STANDARD_SPREADS, REFERENCE_SPREADS = "mean", "logs", "standard spreads", "reference spreads"
 
@@ -63,12 +64,18 @@ class WeighedAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class SetRow:
-    """One rate: its recipes that have both, agreement by set and by way of weighing. Both are empty under 3 recipes.
-    `progress_reached`: the φ that nine in ten (recipe, set) pairs reach; None where it is known of no pair."""
+    """One rate: its `n` recipes that have both, agreement by set and by way of weighing. Both are empty under 3.
+
+    φ needs no reference: `progress_reached` is what nine in ten of the proxies' (recipe, set) pairs reach, None where
+    it is known of no pair; `pairs_learned` of `pairs` reach `progress_wanted`, what a rate search asks for.
+    """
 
     rate: float
     n: int
     progress_reached: float | None
+    pairs_learned: int
+    pairs: int
+    progress_wanted: float
     sets: dict[str, SetAgreement]
     weighings: dict[str, WeighedAgreement]
 
@@ -102,19 +109,28 @@ def _row(
     progress: SetProgress,
 ) -> SetRow:
     names = sorted(found.keys() & references.keys())
+    learned = {part: _known(progress.get(name, {}).get(part) for name in sorted(found)) for part in shares}
+    pairs = list(chain.from_iterable(learned.values()))
+    row = SetRow(
+        rate=rate,
+        n=len(names),
+        progress_reached=reached_by_share(pairs, LIMITS.share_of_pairs) if pairs else None,
+        pairs_learned=sum(value >= LIMITS.progress for value in pairs),
+        pairs=len(pairs),
+        progress_wanted=LIMITS.progress,
+        sets={},
+        weighings={},
+    )
     if len(names) < LEAST:
-        return SetRow(rate=rate, n=len(names), progress_reached=None, sets={}, weighings={})
-    learned = {part: _known(progress.get(name, {}).get(part) for name in names) for part in shares}
+        return row
     share_K = np.array(list(shares.values()), dtype=np.float64)
     proxy_RK, reference_RK = _matrix(found, names, shares), _matrix(references, names, shares)
     # where a recipe has no score at the standard rate, the spread there would be of other recipes
     is_there = standard is not None and standard.keys() >= set(names)
     standard_RK = _matrix(standard, names, shares) if standard is not None and is_there else None
     ways = {name: scores_RK @ share_K for name, scores_RK in _ways(proxy_RK, reference_RK, standard_RK).items()}
-    return SetRow(
-        rate=rate,
-        n=len(names),
-        progress_reached=_most(list(chain.from_iterable(learned.values()))),
+    return replace(
+        row,
         sets={part: _of_set(proxy_RK[:, k], reference_RK[:, k], learned[part]) for k, part in enumerate(shares)},
         weighings={name: _of_way(scores_R, ways[MEAN], reference_RK @ share_K) for name, scores_R in ways.items()},
     )
@@ -122,10 +138,6 @@ def _row(
 
 def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def _most(values: Sequence[float]) -> float | None:
-    return reached_by_share(values, Thresholds().share_of_pairs) if values else None
 
 
 def _matrix(scores: SetScores, names: Iterable[str], sets: Iterable[str]) -> Float64Array:

@@ -4,7 +4,7 @@ It is about this: sweeps are counted as if no rate were given up, which some are
 with its second seed gets seeds at one rate more than is counted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +16,7 @@ from proxy.seeds import seeds_from
 from worker.rate_searches.estimates import speed_of
 from worker.store.models import Run
 from worker.store.states import State
+from worker.studies.given import given_recipes
 from worker.studies.plans import Plan, PlannedRecipe
 from worker.studies.seeds import rates_that_lack_seeds
 
@@ -24,11 +25,13 @@ ENDED = (State.FINISHED, State.STOPPED)
 
 def estimate(session: Session, plan: Plan) -> dict[str, Any]:
     """Of proxies, of references, and their sums; times are of one device, None where nothing alike was trained here."""
-    proxies, references = _proxies(session, plan), _references(session, plan)
+    given = given_recipes(session, plan.grid)
+    proxies, references = _proxies(session, plan), _references(session, plan, given)
     seconds = (proxies["device_seconds"], references["device_seconds"])
     return {
         "proxies": proxies,
         "references": references,
+        "recipes_given": sum(recipe.row.id in given for recipe in plan.referenced),
         "runs": proxies["runs"] + references["runs"],
         "runs_to_train": proxies["runs_to_train"] + references["runs_to_train"],
         "tokens": proxies["tokens"] + references["tokens"],
@@ -49,8 +52,9 @@ def _proxies(session: Session, plan: Plan) -> dict[str, Any]:
     return _part(session, spec, len(wanted), len(wanted - _ended(session, spec)))
 
 
-def _references(session: Session, plan: Plan) -> dict[str, Any]:
-    """Which rates get more seeds is not known before; where a sweep has ended, what its best rate lacks is."""
+def _references(session: Session, plan: Plan, given: Container[str]) -> dict[str, Any]:
+    """Which rates get more seeds is not known before; where a sweep has ended, what its best rate lacks is. What is
+    given is no run."""
     asked, spec = plan.request.references, plan.reference
     ended = _ended(session, spec)
     again = rates_with_more_seeds(len(plan.suites), len(asked.rates)) * (asked.seeds - 1)
@@ -59,6 +63,8 @@ def _references(session: Session, plan: Plan) -> dict[str, Any]:
     lacking = rates_that_lack_seeds(session, sets, spec, asked.rates, seeds)
     runs = to_train = 0
     for recipe in plan.referenced:
+        if recipe.row.id in given:
+            continue
         swept = _runs(recipe, spec, asked.rates, seeds[:1], is_sweep=True)
         more = _runs(recipe, spec, asked.rates, seeds[1:], is_sweep=True)
         known = _runs(recipe, spec, lacking.get(recipe.row.id, ()), seeds[1:], is_sweep=True)
@@ -102,5 +108,12 @@ def _part(session: Session, spec: ProtocolSpec, runs: int, to_train: int) -> dic
         "tokens_a_run": spec.token_budget,
         "tokens": tokens,
         "tokens_per_second": speed,
-        "device_seconds": None if speed is None else tokens / speed,
+        "device_seconds": _seconds(tokens, speed),
     }
+
+
+def _seconds(tokens: int, speed: float | None) -> float | None:
+    """None where there is something to train and nobody knows how fast."""
+    if not tokens:
+        return 0.0
+    return None if speed is None else tokens / speed

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from proxy.protocols import Protocol as ProtocolSpec
 from proxy.seeds import seeds_from
 from proxy.studies import StudyDefinition
-from proxy.studies.definition import AXIS, KIND
+from proxy.studies.definition import AXIS, KIND, REPETITION
 from worker.protocols import find_protocol
 from worker.recipes import find_recipe
 from worker.store.models import Protocol, Recipe, Study, Suite
@@ -50,6 +50,12 @@ class Layout:
     def rows(self) -> dict[str, Recipe]:
         """Recipes by their names in the study."""
         return {recipe.name: recipe.row for recipe in self.recipes}
+
+    @property
+    def telling(self) -> dict[str, Recipe]:
+        """Those that say which rate is the proxies' own: not the ones that repeat, whose optimum is lower the more they
+        do. All of them where every one repeats."""
+        return {one.name: one.row for one in self.recipes if one.axis != REPETITION} or self.rows
 
     @property
     def seeds_of_proxies(self) -> range:

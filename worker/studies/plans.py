@@ -19,6 +19,7 @@ from worker.parsing import pointing_into, validate
 from worker.protocols import resolve_protocol
 from worker.recipes import find_recipe
 from worker.store.models import Recipe, Study, Suite, Tokenizer
+from worker.studies.given import Grid, given_problems
 from worker.studies.sets import set_problems
 from worker.suites import find_suite
 from worker.tokenizers import find_tokenizer
@@ -62,6 +63,13 @@ class Plan:
     def referenced(self) -> tuple[PlannedRecipe, ...]:
         """Those that have references."""
         return tuple(recipe for recipe in self.recipes if recipe.is_referenced)
+
+    @property
+    def grid(self) -> Grid:
+        """What its references are asked for."""
+        asked = self.request.references
+        sets = tuple(suite.reference_set for suite in self.suites)
+        return Grid(sets=sets, spec=self.reference, rates=asked.rates, first_seed=asked.first_seed)
 
     @property
     def key(self) -> str:
@@ -125,9 +133,16 @@ def plan_study(session: Session, request: StudyRequest) -> Plan:
     )
     _check_size(plan)
     named = [(suite.row, suite.reference_set) for suite in plan.suites]
-    if problems := list(set_problems(session, request, plan.reference, named)):
+    problems = list(set_problems(session, request, plan.reference, named))
+    if problems := problems or list(_given_in_part(session, plan)):
         raise InvalidInputError(problems)
     return plan
+
+
+def _given_in_part(session: Session, plan: Plan) -> Iterator[FieldProblem]:
+    wanted = {recipe.row.id for recipe in plan.referenced}
+    places = {recipe.row.id: index for index, recipe in enumerate(plan.recipes) if recipe.row.id in wanted}
+    yield from given_problems(session, plan.grid, places)
 
 
 def _protocol(

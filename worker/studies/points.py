@@ -12,12 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError
+from proxy.protocols import Protocol as ProtocolSpec
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.recipes import find_recipe
 from worker.settings import Settings
 from worker.shared_evaluations import own_after
-from worker.store.models import Evaluation, EvaluationRun, Run, Study
+from worker.store.models import Evaluation, EvaluationRun, Protocol, Run, Study
 from worker.store.states import State
+from worker.studies.given import Grid, given_recipes
 from worker.studies.plans import pointing_at, trained_of
 
 PROXIES, SWEEPS, MORE_SEEDS = "proxies", "sweeps", "more_seeds"
@@ -41,8 +43,9 @@ class _Asked:
 
 
 def submit_points(session: Session, settings: Settings, row: Study) -> None:
-    """All proxies and sweeps of a new study; what is there is found. InvalidInputError where one cannot be trained."""
-    asked = list(_asked(row))
+    """All proxies and sweeps of a new study; what is there is found, and no sweep is asked for where references are
+    given. InvalidInputError where one cannot be trained."""
+    asked = list(_asked(row, given_recipes(session, _grid(session, row))))
     own = own_after(session, row.points, [one.request for one in asked])
     points: list[Point] = []
     for one in asked:
@@ -52,13 +55,20 @@ def submit_points(session: Session, settings: Settings, row: Study) -> None:
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
 
 
-def _asked(row: Study) -> Iterator[_Asked]:
+def _grid(session: Session, row: Study) -> Grid:
+    asked = trained_of(row, "references")
+    spec = ProtocolSpec.model_validate(session.get_one(Protocol, row.protocols["reference"]).spec)
+    sets = tuple(suite["reference_set"] for suite in row.spec["suites"])
+    return Grid(sets=sets, spec=spec, rates=tuple(asked["rates"]), first_seed=asked["first_seed"])
+
+
+def _asked(row: Study, given: Container[str]) -> Iterator[_Asked]:
     """In the order in which they are trained."""
     recipes = list(enumerate(row.spec["recipes"]))
     for start in range(0, len(recipes), GROUP):
         group = recipes[start : start + GROUP]
         for index, recipe in group:
-            if recipe["is_referenced"]:
+            if recipe["is_referenced"] and recipe["id"] not in given:
                 yield from _sweeps(row, index, recipe)
         for index, recipe in group:
             yield from _proxies(row, index, recipe)

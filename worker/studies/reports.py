@@ -73,7 +73,10 @@ def _suite(session: Session, layout: Layout, suite: Suite, reference_set: str) -
     boards = {rate: newest_leaderboard(session, protocol.id, suite.id) for rate, protocol in layout.ladder.items()}
     scores = {rate: _scores(board, layout) for rate, board in boards.items()}
     compared = {rate: _points(session, layout, board, rows) for rate, board in boards.items()}
-    table = tabulate(compared, scores).as_json()
+    telling = {
+        rate: {name: score for name, score in found.items() if name in layout.telling} for rate, found in scores.items()
+    }
+    table = tabulate(compared, telling).as_json()
     by_set = {rate: proxy_sets(board, layout) for rate, board in boards.items()}
     references = reference_sets(session, rows, suite, layout)
     progress = {rate: proxy_progress(session, one, suite, layout) for rate, one in layout.ladder.items()}

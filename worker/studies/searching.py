@@ -1,4 +1,5 @@
-"""What a rate search would choose from a study's proxies, with every recipe an anchor: no reference is looked at.
+"""What a rate search would choose from a study's proxies, with every recipe an anchor but those that repeat: no
+reference is looked at.
 
 The rule is applied to the runs that are there, and nothing is stored: a study asks what the rule says, it does not make
 a protocol. Two of its gates need more than proxies (a control on shuffled tokens, scores with bf16 logits): they are
@@ -30,7 +31,7 @@ def choose_rate(session: Session, suite: Suite, layout: Layout) -> dict[str, Any
         return _none(f"a rate search needs {LEAST_RATES} rates and {LEAST_SEEDS} seeds")
     points: list[Point] = []
     left_out: dict[str, str] = {}
-    for name, recipe in layout.rows.items():
+    for name, recipe in layout.telling.items():
         own = _points(session, suite, layout, recipe)
         if fault := next(filter(None, (fault_of(session, suite.id, point) for point in own)), None):
             left_out[name] = fault

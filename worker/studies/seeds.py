@@ -80,8 +80,7 @@ def rates_that_lack_seeds(
 ) -> dict[str, set[float]]:
     """By recipe the best rates, one a set at most, at which it lacks one of `seeds`. A best setting that a study of
     these references does not train is left out: another rate than its own, or other hyperparameters."""
-    other = write_setting(hyperparameters_of(spec))
-    grid = {SweepPoint(recipe="", learning_rate=rate, value=None, other=other).setting: rate for rate in rates}
+    grid = settings_of_grid(spec, rates)
     found: dict[str, set[float]] = {}
     for name in reference_sets:
         for recipe, own in best_rows(rows_of(session, name, METRIC)).items():
@@ -89,6 +88,12 @@ def rates_that_lack_seeds(
             if rate is not None and not {row.seed for row in own}.issuperset(seeds):
                 found.setdefault(recipe, set()).add(rate)
     return found
+
+
+def settings_of_grid(spec: ProtocolSpec, rates: Iterable[float]) -> dict[str, float]:
+    """The rates of a study's references by setting, as labels know one."""
+    other = write_setting(hyperparameters_of(spec))
+    return {SweepPoint(recipe="", learning_rate=rate, value=None, other=other).setting: rate for rate in rates}
 
 
 def hyperparameters_of(spec: ProtocolSpec) -> Mapping[str, Any]:

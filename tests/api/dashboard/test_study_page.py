@@ -90,6 +90,9 @@ def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
     assert "Drawing of suite" not in text
     assert "Fewer than two recipes" not in text
     assert 'aria-label="Agreement within sets"' not in text
+    assert "chance</th>" in text
+    assert "Differences between rates" not in text
+    assert '<th scope="row">little-reference</th><td>9 queued</td>' in text
     sets = {f"r{place}": {"a": 2.0 + 0.1 * place, "b": 3.0} for place in range(4)}
     rows = weigh_sets({RATES[0]: sets}, sets, {"a": 0.5, "b": 0.5}, standard=None)
     report["suites"] = [told | {"sets": ["a", "b"], "weighing": [row.as_json() for row in rows]}]
@@ -98,6 +101,10 @@ def test_what_is_there_is_shown_where_it_is_too_little_to_draw(
     assert '<th scope="col" class="num">All, by reference spreads</th>' in text
     assert '<td class="num">1.00 <span class="quiet">(1.00, –)</span></td>' in text
     assert '<td class="num">– <span class="quiet">(–, –)</span></td>' in text
+    report["suites"] = [told | suite_of(8, None) | {"search": told["search"]}]
+    text = page(service.http)
+    assert 'aria-label="Differences between rates on suite' in text
+    assert re.search(r'<b>2.000</b> <span class="quiet">\[1.80, 2.00\]</span>', text)
     report["suites"] = [told | suite_of(1, None, rates=RATES) | {"search": told["search"]}]
     text = page(service.http)
     assert "nothing passes" in text

@@ -326,13 +326,13 @@ def test_what_measures_the_gates_that_a_study_does_not_is_a_search_of_its_own_se
 def test_the_cost_says_runs_tokens_and_hours() -> None:
     part = {"parameters": 10, "runs": 8, "runs_to_train": 6, "tokens": 36_000_000, "tokens_per_second": 1000.0}
     known = {**part, "device_seconds": 36_000.0}
-    lines = describe({"proxies": known, "references": known, "device_seconds": 72_000.0}, 2)
+    lines = describe({"proxies": known, "references": known, "recipes_given": 0, "device_seconds": 72_000.0}, 2)
     assert "8 runs, 6 to train, 36.0M tokens; 1,000 tokens/s a lane, 5.0 hours" in lines[0]
     assert "about 10.0 hours with 2 at once" in lines[-1]
     unknown = {**part, "tokens_per_second": None, "device_seconds": None}
-    lines = describe({"proxies": known, "references": unknown, "device_seconds": None}, 2)
+    lines = describe({"proxies": known, "references": unknown, "recipes_given": 2, "device_seconds": None}, 2)
     assert "time unknown" in lines[1]
-    assert len(lines) == 2
+    assert lines[2:] == ["  the references of 2 recipes are registered already, and taken as they are"]
 
 
 def test_a_service_that_is_away_is_waited_for_and_a_refusal_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,8 +366,10 @@ def test_the_rules_numbers_stand_beside_what_they_are_to_foretell(service: Servi
         {"rate": 1e-2, **dict.fromkeys(numbers), "travel": 4.0, "gates": gates[1:], "is_low_enough": False},
     ]
     suite = report["suites"][0]
+    asked = {"progress": 0.8, "share_of_pairs": 0.9, "reliability": 0.9, "highest_share_of_optimum": 1 / 3}
     suite["search"] = {
         "rate": None,
+        "thresholds": asked,
         "conclusion": "None.",
         "rates": rates,
         "remarks": [],
@@ -375,6 +377,9 @@ def test_the_rules_numbers_stand_beside_what_they_are_to_foretell(service: Servi
     }
     suite["table"]["rows"][0]["figures"]["spearman"] = 0.8
     words = as_markdown(report)
+    assert (
+        "Asked for: φ of at least 0.8 in 90% of the pairs, reliability of at least 0.9, a rate of at most 0.33" in words
+    )
     assert "| 0.001 | 0.402 | 0.68 | 0.59 | 0.954 | progress | 0.800 |" in words
     assert "| 0.01 | 4 | – | – | – | above η*/3; none | – |" in words
     assert "- web was left out: it broke." in words
@@ -396,4 +401,4 @@ def test_sets_are_told_apart_from_their_weighing(service: Service) -> None:
     words = as_markdown(report)
     assert "| 0.001 | 0.20 | 1.00, 0.10, 0.20 | 1.00, 1.00, 0.70 |" in words
     assert re.search(r"\| 0.001 \| mean \| 8 \| -1.000 \[-1.000, [-.0-9]+\] \| 0.2800 \| – \|", words)
-    assert re.search(r"\| standard spreads \| 8 \| 1.000 \[[.0-9]+, 1.000\] \| 0.0000 \| \+2.000 \[\+2.000, ", words)
+    assert re.search(r"\| standard spreads \| 8 \| 1.000 \[[.0-9]+, 1.000\] \| 0.0000 \| \+2.000 \[\+1.801, ", words)

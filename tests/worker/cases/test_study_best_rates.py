@@ -13,6 +13,7 @@ from tests.worker.cases.trials import (
     GIVEN_UP,
     GRID,
     LARGE,
+    LARGE_PARAMETERS,
     RECIPES,
     REFERENCES,
     Ending,
@@ -271,7 +272,7 @@ def register(session: Session, **changes: Any) -> None:
         "value": 1.0,
         "seed": 0,
         "hyperparameters": {"steps": LARGE["steps"], "schedule": "constant"},
-        "parameters": 1000,
+        "parameters": LARGE_PARAMETERS,
         "tokens": 256,
     }
     register_reference(session, ReferenceFields(**said | changes))

@@ -8,6 +8,7 @@ from tests.worker.cases.trials import (
     BEST,
     GRID,
     LADDER,
+    LARGE_PARAMETERS,
     RECIPES,
     SMALL,
     add_protocol,
@@ -166,7 +167,7 @@ def contradict(session: Session) -> None:
         learning_rate=BEST,
         seed=0,
         hyperparameters={"steps": 8, "schedule": "constant"},
-        parameters=1000,
+        parameters=LARGE_PARAMETERS,
         tokens=256,
     )
     register_reference(session, said)

@@ -8,15 +8,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.worker.cases.conftest import Bureau
+from tests.worker.cases.conftest import Bureau, recipe
 from tests.worker.cases.trials import PROXIES, RECIPES, ask, end, end_kind, runs_of, suites_of
 from worker import evaluations, rate_searches
 from worker.evaluations import Request
 from worker.rate_searches import SearchRequest
 from worker.rate_searches.controls import submit_control
+from worker.recipes import parse_recipe, store_recipe
 from worker.store.models import Evaluation, EvaluationRun, Protocol, Run, RunScore, Study, Suite
 from worker.store.states import State
 from worker.studies.layout import layout_of_row
+from worker.studies.reports import report_of_row
 from worker.studies.searching import choose_rate
 
 RATES, OPTIMUM = (1e-4, 3e-4, 1e-3, 3e-3), 1.2e-3
@@ -70,6 +72,24 @@ def test_the_lowest_rate_that_passes_is_named_with_what_a_study_does_not_measure
     assert any("tuning, and hence a reduced rate, matters little" in remark for remark in found["remarks"])
     assert set(found["rates"][0]["ranks"]) == set(RECIPES)
     assert found["left_out"] == {}
+
+
+def test_recipes_that_repeat_move_neither_the_choice_nor_the_standard_rate(session: Session, bureau: Bureau) -> None:
+    """Their best rate is the lowest of the ladder, by more than all others together."""
+
+    def low(run: Run) -> float:
+        return 1e4 * run.learning_rate
+
+    store_recipe(session, parse_recipe(recipe("again", web=9, code=1)))
+    recipes = [{"recipe": name} for name in RECIPES] + [{"recipe": "again", "axis": "repetition"}]
+    row, _ = ask(session, bureau, proxies={**PROXIES, "rates": list(RATES)}, recipes=recipes)
+    runs = runs_of(session, row, "proxies")
+    end_kind(session, bureau, row, "proxies", lambda run: scored(run) if run.recipe.name in RECIPES else low(run))
+    tell(session, row, runs, progress=0.85)
+    found = choice(session, row)
+    assert (found["rate"], found["anchors_used"]) == (1e-4, 3)
+    assert found["optimum"] == pytest.approx(OPTIMUM, rel=0.05)
+    assert report_of_row(session, row)["suites"][0]["table"]["standard"] == 1e-3
 
 
 def test_more_seeds_of_one_recipe_at_one_rate_change_nothing(session: Session, bureau: Bureau) -> None:

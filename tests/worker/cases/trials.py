@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from proxy.protocols import Protocol as ProtocolSpec
 from proxy.studies import StudyRequest
 from tests.worker.cases.boards import DOCUMENTS, forget_rows
 from tests.worker.cases.conftest import VOCABULARY, Bureau, recipe
@@ -46,6 +47,7 @@ SMALL = {
     "scoring": {"checkpoints": 1},
 }
 LARGE = {**SMALL, "architecture": {**SHAPE, "width": 32}}
+LARGE_PARAMETERS = 14_688
 PROXIES: dict[str, Any] = {"protocol": SMALL, "rates": list(LADDER), "seeds": 2}
 REFERENCES: dict[str, Any] = {"protocol": LARGE, "rates": list(GRID), "seeds": 2}
 Ending = Callable[[Run], float | None]
@@ -106,7 +108,7 @@ def end(session: Session, bureau: Bureau, runs: list[Run], suites: list[str], en
             "failed_step": 3 if score is None else None,
             "tokens_per_second": SPEED,
             "seconds": 1.0,
-            "parameters": 1000,
+            "parameters": ProtocolSpec.model_validate(run.protocol.spec).architecture.parameters,
             "tokens": 256 if score != GIVEN_UP else 77,
             "curve": [],
         }
