@@ -66,7 +66,7 @@ def report(
     key: KeyOption = None,
 ) -> None:
     """Write the report of what is there by now, also while the study runs; nothing is trained."""
-    from api.studies.report import fetch_report, read_report, settings_of, write_report
+    from api.studies.report import fetch_report, read_report, require_report_of, settings_of, write_report
 
     definition = read_definition(file)
     if url is not None and folder is not None:
@@ -76,6 +76,7 @@ def report(
     else:
         with connect(url, key) as client:
             found = fetch_report(client.get, definition.name, url)
+    require_report_of(definition, found)
     for path in write_report(found, out):
         console.print(f"Written: {path}", markup=False)
 

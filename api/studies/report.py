@@ -17,6 +17,7 @@ from proxy.studies import StudyDefinition
 from worker.settings import Settings, get_settings
 
 Report = Mapping[str, Any]
+REMEDY = "; run this definition, or ask for the report with the one that was run"
 
 
 def settings_of(folder: Path) -> Settings:
@@ -49,6 +50,30 @@ def read_report(definition: StudyDefinition, settings: Settings) -> dict[str, An
 def fetch_report(get: Callable[[str], Resource], study: str, url: str) -> dict[str, Any]:
     """From the service at `url`, which `get` asks; `study` is its name or id."""
     return {**get(f"/v1/studies/{quote(study, safe='')}/report"), "machine": {"trained_by": url}}
+
+
+def require_report_of(definition: StudyDefinition, report: Report) -> None:
+    """A study is found by its name, and may be of an earlier definition. InvalidInputError says what differs."""
+    wanted = sorted(recipe.name for recipe in definition.recipes)
+    there = sorted(recipe["name"] for recipe in report["recipes"])
+    if wanted != there:
+        raise InvalidInputError.at("/recipes", wanted, f"the study that was trained has {', '.join(there)}{REMEDY}")
+    for part, trained in (("proxies", definition.proxies), ("references", definition.references)):
+        spec = trained.resolved(definition.vocabulary)
+        asked = {
+            "tokens": spec.token_budget,
+            "steps": spec.steps,
+            "batch_tokens": spec.batch_tokens,
+            "schedule": spec.schedule.kind,
+            "rates": list(trained.rates),
+            "seeds": trained.seeds,
+            "first_seed": trained.first_seed,
+        }
+        if not isinstance(definition.tokenizer, str):  # else its vocabulary, and so the size, is not known here
+            asked["parameters"] = spec.architecture.parameters
+        for name, value in asked.items():
+            if (known := report["shapes"][part][name]) != value:
+                raise InvalidInputError.at(f"/{part}/{name}", value, f"the study that was trained has {known}{REMEDY}")
 
 
 def make_folder(out: Path) -> None:

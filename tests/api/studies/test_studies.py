@@ -221,6 +221,16 @@ def test_the_report_of_a_study_at_a_service_is_written_here(
     shown = service.get("/v1/studies/little/report").json()
     assert json.loads((out / "report.json").read_text()) == {**shown, "machine": {"trained_by": "http://there"}}
     assert "trained by: http://there." in (out / "README.md").read_text()
+    content = definition()
+    content["proxies"]["protocol"]["steps"] *= 2
+    file.write_text(json.dumps(content))
+    with pytest.raises(InvalidInputError, match=r"/proxies/tokens: the study that was trained has \d+; run this def"):
+        raise write("--url", "http://there").exception or AssertionError
+    content = definition()
+    content["recipes"] = [*content["recipes"][:-1], {**content["recipes"][-1], "name": "other"}]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InvalidInputError, match=r"/recipes: the study that was trained has"):
+        raise write("--url", "http://there").exception or AssertionError
     file.write_text(json.dumps(definition(name="nobodys")))
     with pytest.raises(ProblemError, match="nobodys"):
         raise write("--url", "http://there").exception or AssertionError
