@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import shown_rows, view_study
-from api.studies.markdown import edge_words, known_differences, largest, repeated_rows, search_remarks
+from api.studies.markdown import edge_words, known_differences, largest, perfect_words, repeated_rows, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
 from proxy.errors import NotFoundError
@@ -25,7 +25,8 @@ class SuiteView:
     """One suite of the report. `has_rows`: some rate has recipes to compare; a drawing needs two such rates. `axes` are
     those with at least two recipes at some rate; `edge` is empty where every best rate lies inside its grid. `remarks`
     are beside the search's conclusion; `repeated` are rows of recipes that repeat, in no other table; `chance` are the
-    figures of most recipes, which hold what chance gives; `differences` are between two rates on the same recipes."""
+    figures of most recipes, which hold what chance gives; `differences` are between two rates on the same recipes;
+    `perfect` says what the references' noise leaves to any proxy."""
 
     body: Body
     has_rows: bool
@@ -38,6 +39,7 @@ class SuiteView:
     repeated: tuple[Body, ...]
     chance: Body | None
     differences: tuple[Body, ...]
+    perfect: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,4 +93,5 @@ def _view(report: Body, suite: Body) -> SuiteView:
         repeated=tuple(repeated_rows(suite)),
         chance=largest(suite),
         differences=tuple(known_differences(suite)),
+        perfect=perfect_words(suite["table"]),
     )

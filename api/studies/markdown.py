@@ -79,6 +79,7 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     table = suite["table"]
     yield "Held-out sets: " + ", ".join(suite["sets"]) + ". Bits per byte; intervals are 95 %, for new recipes."
     yield _main(suite)
+    yield perfect_words(table)
     yield f"Rate search, which looks at no reference: {suite['search']['conclusion']}"
     yield "\n".join(f"- {remark}" for remark in search_remarks(report, suite))
     if suite["table"]["standard"] is None and not report["is_partial"]:
@@ -164,6 +165,19 @@ def _main(suite: Report) -> str:
         rows.append(("chance", str(most["n"]), *chance, NOTHING, NOTHING))
     names = (name for name, _, _ in FIGURES)
     return _table(("rate", "n", *names, "Spearman with new seeds", "ceiling"), rows)
+
+
+def perfect_words(table: Report) -> str:
+    """What the references' own seed noise leaves to any proxy; empty where it is unknown."""
+    found, hard = table["perfect"], table["perfect_without_easy"]
+    if found is None or found["estimate"] is None:
+        return ""
+    told = _shown(found["estimate"], found["low"], found["high"], "{:.2f}")
+    easy = f", and {hard['estimate']:.2f} without the easy recipes" if hard and hard["estimate"] is not None else ""
+    return (
+        f"A proxy that knew the recipes' true order would have a Spearman of about {told} with these references{easy}: "
+        "their seed noise changes places between recipes that are close."
+    )
 
 
 def largest(suite: Report) -> Report | None:

@@ -59,6 +59,26 @@ def reliability_ceiling(proxy: NoisyScores, reference: NoisyScores) -> float | N
     return math.sqrt(of_proxy * of_reference)
 
 
+def perfect_proxy(reference: NoisyScores, rng: np.random.Generator, draws: int = 2000) -> SpearmanInterval:
+    """Spearman that a proxy would have with these references if it ranked the recipes by their true values: its mean
+    over what those values may be, and where 95 % of it lies. Recipes that are closer than the references' seed noise
+    lower it, which a ceiling of values, led by the recipes that are far apart, does not show.
+
+    True values are drawn as in `noise_only_interval`. Undefined for under 3 or equal recipes.
+    """
+    if len(reference.means) < 3 or np.ptp(reference.means) == 0:
+        return SpearmanInterval(estimate=None, low=None, high=None)
+    noise_N = reference.standard_errors**2
+    spread = max(float(reference.means.var(ddof=1) - noise_N.mean()), 0.0)
+    kept_N = np.divide(spread, spread + noise_N, out=np.ones_like(noise_N), where=spread + noise_N > 0)
+    centre = reference.means.mean()
+    normal_BN = rng.standard_normal((draws, len(noise_N)))
+    true_BN = centre + kept_N * (reference.means - centre) + np.sqrt(kept_N * noise_N) * normal_BN
+    found_B = spearman_of_rows(true_BN, np.broadcast_to(reference.means, true_BN.shape))
+    low, high = percentile_interval(found_B)
+    return SpearmanInterval(estimate=float(np.nanmean(found_B)), low=low, high=high)
+
+
 def noise_only_interval(
     proxy: NoisyScores,
     reference: NoisyScores,

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from proxy.ranking.agreement import AgreementFigures, measure_agreement, resamples_for
-from proxy.ranking.breakdown import Breakdown, ComparedRecipe, break_down
-from proxy.ranking.repeatability import SpearmanInterval, compare_protocols
+from proxy.ranking.breakdown import EASY, Breakdown, ComparedRecipe, break_down
+from proxy.ranking.repeatability import NoisyScores, SpearmanInterval, compare_protocols, perfect_proxy
 from proxy.ranking.tuning import Label
 from proxy.studies.definition import REPETITION
 
@@ -64,9 +64,12 @@ class RateDifference:
 @dataclass(frozen=True, kw_only=True)
 class SuiteTable:
     """`standard` is None while no recipe has been trained at every rate, and where each rate broke a recipe.
-    Rows and differences are by ascending rate."""
+    Rows and differences are by ascending rate. `perfect` is what a proxy that knew the recipes' true order would have
+    with these references, `perfect_without_easy` the same without the easy ones; None where their noise is unknown."""
 
     standard: float | None
+    perfect: SpearmanInterval | None
+    perfect_without_easy: SpearmanInterval | None
     rows: tuple[RateRow, ...]
     differences: tuple[RateDifference, ...]
 
@@ -86,8 +89,12 @@ def tabulate(points_by_rate: Mapping[float, Sequence[Point]], scores: Scores) ->
         rate: [point for point in points if point.axis != REPETITION] for rate, points in sorted(points_by_rate.items())
     }
     pairs = combinations(main, 2)
+    referenced = {point.recipe: point for points in main.values() for point in points}
+    hard = {name: point for name, point in referenced.items() if point.kind != EASY}
     return SuiteTable(
         standard=standard,
+        perfect=_perfect(list(referenced.values())),
+        perfect_without_easy=_perfect(list(hard.values())) if len(hard) < len(referenced) else None,
         rows=tuple(_row(rate, main[rate], points_by_rate[rate], rate == standard) for rate in main),
         differences=tuple(_difference(low, high, main[low], main[high]) for low, high in pairs),
     )
@@ -117,6 +124,15 @@ def _row(rate: float, main: Sequence[Point], all_points: Sequence[Point], is_sta
         tuned=_measure(tuned) if LEAST <= len(tuned) < len(main) else None,
         repetition=_measure(repeated) if len(repeated) >= LEAST else None,
     )
+
+
+def _perfect(points: Sequence[Point]) -> SpearmanInterval | None:
+    errors = [point.reference_error for point in points if point.reference_error is not None]
+    if not points or len(errors) < len(points):
+        return None
+    means = np.array([-point.reference for point in points])
+    reference = NoisyScores(means=means, standard_errors=np.array(errors))
+    return perfect_proxy(reference, np.random.default_rng(RNG_SEED))
 
 
 def _measure(points: Sequence[Point]) -> AgreementFigures:

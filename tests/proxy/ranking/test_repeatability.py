@@ -2,12 +2,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from proxy.errors import InvalidInputError
 from proxy.ranking.repeatability import (
     NoisyScores,
     compare_protocols,
     noise_only_interval,
+    perfect_proxy,
     reliability,
     reliability_ceiling,
 )
@@ -77,6 +79,26 @@ def test_two_protocols_are_compared_on_the_same_resampled_recipes() -> None:
     assert 0 < found.low < found.estimate < found.high
     same = compare_protocols((good, good), reference, "lower", rng)
     assert same.estimate == same.low == same.high == 0
+
+
+def test_a_perfect_proxy_misses_what_the_noise_of_references_has_moved() -> None:
+    """One recipe far behind keeps the values' reliability above .99, while the others change places."""
+    exact, rng = perfect_proxy(noisy([1.0, 2.0, 3.0], 0.0), np.random.default_rng(0)), np.random.default_rng(0)
+    assert (exact.estimate, exact.low, exact.high) == (1.0, 1.0, 1.0)
+    close = noisy([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 9.0], 0.2)
+    found = perfect_proxy(close, rng)
+    again = []
+    for _ in range(500):
+        true = close.means + 0.2 * rng.standard_normal(8)
+        again.append(float(np.corrcoef(rankdata(true), rankdata(close.means))[0, 1]))
+    assert found.estimate == pytest.approx(np.mean(again), abs=0.02)
+    assert found.estimate is not None
+    assert found.estimate < 0.9 < (reliability(close) or 0.0)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.estimate < found.high
+    assert perfect_proxy(noisy([1.0, 2.0], 0.1), rng).estimate is None
+    assert perfect_proxy(noisy([1.0] * 4, 0.1), rng).estimate is None
 
 
 @pytest.mark.parametrize("n", [8, 20])

@@ -1,5 +1,7 @@
 """Tables of a study with orders that are known."""
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.studies.tables import Point, standard_rate, tabulate
@@ -93,3 +95,18 @@ def test_the_standard_rate_is_compared_on_recipes_that_all_rates_have() -> None:
     assert standard_rate({1e-3: {"a": 4.0, "b": 1.0}, 1e-2: {"a": 3.0}}) == 1e-2
     assert standard_rate({1e-3: {"a": 4.0}, 1e-2: {}}) is None
     assert standard_rate({}) is None
+
+
+def test_what_noise_of_references_leaves_to_a_perfect_proxy_is_told_where_it_is_known() -> None:
+    order = points(list(range(8)))
+    assert tabulate({1e-3: order}, scores(order)).perfect is None
+    known = [
+        replace(point, reference_error=0.05, kind="easy" if index == 7 else None) for index, point in enumerate(order)
+    ]
+    table = tabulate({1e-3: known[:5], 1e-2: known}, scores(known[:5], known))
+    assert table.perfect is not None
+    assert table.perfect.estimate is not None
+    assert 0.8 < table.perfect.estimate < 1
+    assert table.perfect_without_easy is not None
+    assert table.perfect_without_easy.estimate is not None
+    assert tabulate({}, {1e-3: {}}).perfect is None
