@@ -19,7 +19,9 @@ class ReplicationIn(Specification):
 
     resolve: str = Field(description="top-<number>, best, or pairs (the order of all)")
     recipes: tuple[str, ...] = Field(
-        default=(), description="name, fingerprint or id; default: all that the newest ranking has"
+        default=(),
+        description="name, fingerprint or id; default: those of the newest race by the same rules in which all that "
+        "are ranked took part, else all that the newest ranking has",
     )
     protocol: str | None = Field(default=None, description="any reference; default: the newest ranking's")
     suite: str | None = Field(default=None, description="any reference; default: the newest ranking's")
