@@ -9,7 +9,7 @@ from rich.table import Table
 from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.following import follow
-from api.rate_searches.picture import draw_search
+from api.rate_searches.picture import draw_search, require_picture
 from proxy.seeds import require_first_seed
 
 
@@ -23,13 +23,15 @@ def rate_search(
     steps: Annotated[int | None, typer.Option(min=1, help="Budget of a run; default: the protocol's.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it would cost.")] = False,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Wait and show progress.")] = True,
-    picture: Annotated[Path | None, typer.Option(help="Write the report as a PNG too, once it has ended.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the report: .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Find a protocol's reduced learning rate from proxies alone, and store it as the protocol's next version."""
     require_first_seed(first_seed, "--first-seed")
+    if picture is not None:
+        require_picture(picture)
     body: dict[str, Any] = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or []}
     body |= {"seeds": seeds, "first_seed": first_seed}
     if steps is not None:

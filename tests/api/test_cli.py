@@ -370,6 +370,24 @@ def test_the_documented_rate_search_says_its_cost_before_anything_is_queued(
     assert "/anchors" in str(refused.exception)
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("a-file/x.png", "cannot be written"), ("folder.png", "Is a directory"), ("x.foo", "must end in .png")],
+)
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_queued(
+    run: Run, ranked: Service, tmp_path: Path, place: str, reason: str
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "folder.png").mkdir()
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    search = ["rate-search", "tiny", "even", "only-web", "only-code", "--suite", "held-out", "--no-watch"]
+    refused = run(*search, "--picture", tmp_path / place)
+    assert refused.exit_code == 1
+    assert "--picture" in str(refused.exception)
+    assert reason in str(refused.exception)
+    assert ranked.get("/v1/rate-searches").json()["items"] == []
+
+
 def test_a_rate_search_that_has_ended_is_told_with_its_gates(run: Run, ranked: Service) -> None:
     """Followed until it has ended; its report is the rule's, on a ladder that chooses and on one that does not."""
     ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
