@@ -26,3 +26,9 @@ def follow(
             time.sleep(POLL_SECONDS)
             work = client.get(f"{address}/{work['id']}")
     return work
+
+
+def name_place(work: Resource) -> str:
+    """Protocol and suite, with their versions."""
+    protocol, suite = work["protocol"], work["suite"]
+    return f"{protocol['name']}@{protocol['version']} on {suite['name']}@{suite['version']}"

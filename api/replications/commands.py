@@ -8,7 +8,7 @@ from rich.table import Table
 from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.dashboard.formats import duration
-from api.following import follow
+from api.following import follow, name_place
 
 PLACES = {"best": "✓ among the best", "rest": "✗ not among them", "open": "? open", "ordered": "ordered"}
 
@@ -53,10 +53,13 @@ def evaluate(
 
 
 def describe_cost(cost: Resource) -> str:
-    """What is to be trained, and what the budget comes to."""
+    """What is to be trained, of which race, and what the budget comes to."""
     first, to_train = cost["runs_until_first_look"], cost["runs_to_train_until_first_look"]
     there = first - to_train
-    words = f"{cost['recipes']} recipes; the first look is at {first} runs, {there} of them finished already. "
+    words = (
+        f"{cost['recipes']} recipes under {name_place(cost)}: {_name_race(cost['replication'])}\n"
+        f"The first look is at {first} runs, {there} of them finished already. "
+    )
     seconds, paid = cost["seconds_per_run"], cost["budget_runs"]
     if paid is None:
         return words + "What a run takes is known once one has run here: the budget is converted to runs then."
@@ -65,6 +68,10 @@ def describe_cost(cost: Resource) -> str:
         words
         + f"The budget pays for {paid} run{'' if paid == 1 else 's'}{each}; all seeds would be {cost['most_runs']}."
     )
+
+
+def _name_race(known: str | None) -> str:
+    return "a new race, with an error rate of its own" if known is None else f"replication {known} again"
 
 
 def describe_progress(race: Resource) -> str:

@@ -52,6 +52,16 @@ class ReplicationEstimate(BaseModel):
     most_device_seconds: float | None = Field(description="training of all runs one after the other")
 
 
+class ReplicationForecast(ReplicationEstimate):
+    """What a replication would cost, and what it would be of: protocol and suite may be the newest ranking's."""
+
+    protocol: VersionRef
+    suite: VersionRef
+    replication: str | None = Field(
+        description="the race that it is again; null: a new one, with an error rate of its own"
+    )
+
+
 class PlacedRecipe(BaseModel):
     """One recipe of the race."""
 

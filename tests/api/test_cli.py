@@ -416,8 +416,9 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     document = (Path(__file__).parents[2] / "docs" / "replication.md").read_text()
     command = next(line for line in document.splitlines() if line.startswith("foretaste evaluate"))
     arguments = shlex.split(command)[1:]
-    cost = "3 recipes; the first look is at 6 runs, 4 of them finished already. The budget pays for "
+    cost = "The first look is at 6 runs, 4 of them finished already. The budget pays for "
     said = good(run(*arguments, "--estimate"))
+    assert "3 recipes under tiny@1 on held-out@1: a new race, with an error rate of its own\n" in said
     assert cost in said
     assert "all seeds would be 48" in said
     assert json.loads(good(run(*arguments, "--estimate", "--json")))["runs_to_train_until_first_look"] == 2
@@ -433,7 +434,11 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     assert "at most 0.05, over all recipes and looks (1 look, 0.0071 of it spent)" in said
     assert "✓ among the best" in said
     short = ["evaluate", "--resolve", "best", "--budget", "2h"]
-    assert "2 recipes; the first look is at 4 runs, 4 of them" in good(run(*short, "--estimate"))
+    said = good(run(*short, "--estimate"))
+    assert f"3 recipes under tiny@1 on held-out@1: replication {race['id']} again\n" in said
+    said = good(run(*short, "--estimate", "--error-rate", 0.1))
+    assert "2 recipes under tiny@1 on held-out@1: a new race" in said
+    assert "The first look is at 4 runs, 4 of them" in said
     refused = run(*short[:3], "--budget", "0h")
     assert refused.exit_code == 1
     assert "/budget" in str(refused.exception)
