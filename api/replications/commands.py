@@ -8,8 +8,9 @@ from rich.table import Table
 from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.dashboard.formats import duration
-from api.following import follow, name_place
+from api.following import follow, make_verbs, name_place
 
+ADDRESS = "/v1/replications"
 PLACES = {"best": "✓ among the best", "rest": "✗ not among them", "open": "? open", "ordered": "ordered"}
 
 
@@ -37,16 +38,16 @@ def evaluate(
     body: dict[str, Any] = {"resolve": resolve, "recipes": recipes or [], "error_rate": error_rate}
     body |= {"most_seeds": most_seeds, **{name: value for name, value in asked.items() if value is not None}}
     with connect(url, key) as client:
-        cost = client.post("/v1/replications:estimate", body)
+        cost = client.post(f"{ADDRESS}:estimate", body)
         if not as_json:
             console.print(describe_cost(cost))
         if estimate:
             if as_json:
                 print_json(cost)
             return
-        race = client.post("/v1/replications", body)
+        race = client.post(ADDRESS, body)
         if watch:
-            race = follow(client, "/v1/replications", race, "replication", describe_progress, is_quiet=as_json)
+            race = follow(client, ADDRESS, race, "replication", describe_progress, is_quiet=as_json)
     print_json(race) if as_json else _tell(race)
     if race["state"] == "failed":
         raise typer.Exit(1)
@@ -106,3 +107,12 @@ def _table(race: Resource) -> Table:
         style = "bold" if one["place"] == "best" else None
         table.add_row(one["recipe"]["name"], place, str(one["seeds"]), score, str(len(one["better_than"])), style=style)
     return table
+
+
+def _describe_row(race: Resource) -> str:
+    return f"{race['resolve']}  {name_place(race)}  {race['outcome'] or ''}".rstrip()
+
+
+replications = make_verbs(
+    ADDRESS, "Races that `evaluate` began.", row=_describe_row, progress=describe_progress, tell=_tell
+)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -443,6 +444,37 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     assert refused.exit_code == 1
     assert "/budget" in str(refused.exception)
     assert run("evaluate", "--budget", "2h").exit_code == 2  # what to resolve is missing
+
+
+FOLLOWED = {
+    "rate-searches": ("rate-search", "tiny", "even", "only-web", "only-code", "--suite", "held-out"),
+    "replications": ("evaluate", "even", "only-web", "only-code", "--resolve", "best", "--max-runs", 50),
+}
+
+
+@pytest.mark.parametrize("noun", FOLLOWED)
+def test_who_stops_watching_knows_what_goes_on_and_can_cancel_it(
+    run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch, noun: str
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: None)
+    monkeypatch.setattr("api.following.time", SimpleNamespace(sleep=interrupt))
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    stopped = run(*FOLLOWED[noun])
+    (work,) = ranked.get(f"/v1/{noun}").json()["items"]
+    assert stopped.exit_code != 0
+    assert f"{work['id']}; to stop it: foretaste {noun} cancel {work['id']}\n" in stopped.output
+    assert run(*FOLLOWED[noun], "--json").stdout == ""
+    listed = good(run(noun, "list"))
+    assert f"{work['id']}  running" in listed
+    assert "tiny@1 on held-out@1" in listed
+    assert "runs ended" in good(run(noun, "show", work["id"]))
+    assert json.loads(good(run(noun, "show", work["id"], "--json")))["id"] == work["id"]
+    assert f"{work['id']}: cancelled" in good(run(noun, "cancel", work["id"]))
+    assert ranked.get(f"/v1/{noun}/{work['id']}").json()["state"] == "cancelled"
+    assert "no-such" in str(run(noun, "cancel", "no-such").exception)
 
 
 def test_a_study_is_cancelled_by_its_name(run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch) -> None:
