@@ -20,8 +20,8 @@ from api.connection import JsonOption, KeyOption, UrlOption, connect, console, e
 from api.nouns import NOUNS
 from api.progress import RunWatcher
 from api.questions import QUESTIONS
-from api.rate_searches.commands import rate_search
-from api.replications.commands import evaluate
+from api.rate_searches.commands import rate_search, rate_searches
+from api.replications.commands import evaluate, replications
 from api.studies.commands import study
 from proxy.errors import ForetasteError, InvalidInputError, SharedStoreError
 from proxy.seeds import require_first_seed
@@ -37,7 +37,9 @@ for noun, commands in NOUNS.items():
 for question in QUESTIONS:
     app.command()(question)
 app.command("rate-search")(rate_search)
+app.add_typer(rate_searches, name="rate-searches")
 app.command()(evaluate)
+app.add_typer(replications, name="replications")
 app.add_typer(study, name="study")
 
 

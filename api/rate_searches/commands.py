@@ -8,9 +8,11 @@ from rich.table import Table
 
 from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
-from api.following import follow
-from api.rate_searches.picture import draw_search
+from api.following import follow, make_verbs, name_place
+from api.rate_searches.picture import draw_search, require_picture
 from proxy.seeds import require_first_seed
+
+ADDRESS = "/v1/rate-searches"
 
 
 def rate_search(
@@ -23,28 +25,30 @@ def rate_search(
     steps: Annotated[int | None, typer.Option(min=1, help="Budget of a run; default: the protocol's.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it would cost.")] = False,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Wait and show progress.")] = True,
-    picture: Annotated[Path | None, typer.Option(help="Write the report as a PNG too, once it has ended.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the report: .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Find a protocol's reduced learning rate from proxies alone, and store it as the protocol's next version."""
     require_first_seed(first_seed, "--first-seed")
+    if picture is not None:
+        require_picture(picture)
     body: dict[str, Any] = {"protocol": protocol, "suite": suite, "anchors": anchors, "rates": rate or []}
     body |= {"seeds": seeds, "first_seed": first_seed}
     if steps is not None:
         body["steps"] = steps
     with connect(url, key) as client:
-        cost = client.post("/v1/rate-searches:estimate", body)
+        cost = client.post(f"{ADDRESS}:estimate", body)
         if not as_json:
             console.print(describe_cost(cost))
         if estimate:
             if as_json:
                 print_json(cost)
             return
-        search = client.post("/v1/rate-searches", body)
+        search = client.post(ADDRESS, body)
         if watch:
-            search = follow(client, "/v1/rate-searches", search, "rate search", describe_progress, is_quiet=as_json)
+            search = follow(client, ADDRESS, search, "rate search", describe_progress, is_quiet=as_json)
     print_json(search) if as_json else _tell(search)
     if picture is not None and search["report"] is not None:
         draw_search(search, picture)
@@ -105,3 +109,12 @@ def _table(report: dict[str, Any]) -> Table:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _describe_row(search: Resource) -> str:
+    return f"{name_place(search)}  {search['outcome'] or ''}".rstrip()
+
+
+rate_searches = make_verbs(
+    ADDRESS, "Searches that `rate-search` began.", row=_describe_row, progress=describe_progress, tell=_tell
+)

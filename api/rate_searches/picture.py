@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.pictures import ACCENT, DOTS_PER_INCH, INK, QUIET, STYLE
 from api.rate_searches.levels import drawn_level, has_cut_runs, rows_at
+from proxy.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Body = Mapping[str, Any]
 
+KINDS = (".png", ".svg", ".pdf")
 COLUMN_INCHES, HEIGHT_INCHES = 6.4, 9.0
 CURVES = (
     ("score, bits per byte", "score", None),
@@ -25,8 +27,22 @@ CURVES = (
 )
 
 
+def require_picture(path: Path) -> None:
+    """Makes its folder, hours before there is anything to draw. InvalidInputError where no picture can be written."""
+    if path.suffix.lower() not in KINDS:
+        raise InvalidInputError.at("--picture", str(path), f"must end in {', '.join(KINDS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise InvalidInputError.at("--picture", str(path), f"cannot be written: {error.strerror}") from error
+
+
 def draw_search(search: Body, path: Path) -> None:
-    """Writes a PNG of a search that has a report."""
+    """Writes a picture of a search that has a report; `require_picture` says beforehand whether that can be."""
     from matplotlib import rc_context
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,9 @@ from rich.table import Table
 from api.client import Resource
 from api.connection import JsonOption, KeyOption, UrlOption, connect, console, errors, print_json
 from api.dashboard.formats import duration
-from api.following import follow
+from api.following import follow, make_verbs, name_place
 
+ADDRESS = "/v1/replications"
 PLACES = {"best": "✓ among the best", "rest": "✗ not among them", "open": "? open", "ordered": "ordered"}
 
 
@@ -37,26 +38,29 @@ def evaluate(
     body: dict[str, Any] = {"resolve": resolve, "recipes": recipes or [], "error_rate": error_rate}
     body |= {"most_seeds": most_seeds, **{name: value for name, value in asked.items() if value is not None}}
     with connect(url, key) as client:
-        cost = client.post("/v1/replications:estimate", body)
+        cost = client.post(f"{ADDRESS}:estimate", body)
         if not as_json:
             console.print(describe_cost(cost))
         if estimate:
             if as_json:
                 print_json(cost)
             return
-        race = client.post("/v1/replications", body)
+        race = client.post(ADDRESS, body)
         if watch:
-            race = follow(client, "/v1/replications", race, "replication", describe_progress, is_quiet=as_json)
+            race = follow(client, ADDRESS, race, "replication", describe_progress, is_quiet=as_json)
     print_json(race) if as_json else _tell(race)
     if race["state"] == "failed":
         raise typer.Exit(1)
 
 
 def describe_cost(cost: Resource) -> str:
-    """What is to be trained, and what the budget comes to."""
+    """What is to be trained, of which race, and what the budget comes to."""
     first, to_train = cost["runs_until_first_look"], cost["runs_to_train_until_first_look"]
     there = first - to_train
-    words = f"{cost['recipes']} recipes; the first look is at {first} runs, {there} of them finished already. "
+    words = (
+        f"{cost['recipes']} recipes under {name_place(cost)}: {_name_race(cost['replication'])}\n"
+        f"The first look is at {first} runs, {there} of them finished already. "
+    )
     seconds, paid = cost["seconds_per_run"], cost["budget_runs"]
     if paid is None:
         return words + "What a run takes is known once one has run here: the budget is converted to runs then."
@@ -65,6 +69,10 @@ def describe_cost(cost: Resource) -> str:
         words
         + f"The budget pays for {paid} run{'' if paid == 1 else 's'}{each}; all seeds would be {cost['most_runs']}."
     )
+
+
+def _name_race(known: str | None) -> str:
+    return "a new race, with an error rate of its own" if known is None else f"replication {known} again"
 
 
 def describe_progress(race: Resource) -> str:
@@ -99,3 +107,12 @@ def _table(race: Resource) -> Table:
         style = "bold" if one["place"] == "best" else None
         table.add_row(one["recipe"]["name"], place, str(one["seeds"]), score, str(len(one["better_than"])), style=style)
     return table
+
+
+def _describe_row(race: Resource) -> str:
+    return f"{race['resolve']}  {name_place(race)}  {race['outcome'] or ''}".rstrip()
+
+
+replications = make_verbs(
+    ADDRESS, "Races that `evaluate` began.", row=_describe_row, progress=describe_progress, tell=_tell
+)

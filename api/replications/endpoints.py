@@ -8,7 +8,7 @@ from api.dependencies import Body, Key, Reading, SettingsOf, Writing
 from api.openapi import takes
 from api.pagination import Cursor, Limit, Page, paginate
 from api.replications.schemas import (
-    ReplicationEstimate,
+    ReplicationForecast,
     ReplicationIn,
     ReplicationOut,
     ReplicationSummary,
@@ -36,10 +36,10 @@ def submit(key: Key, body: Body, writing: Writing, settings: SettingsOf, respons
 
 
 @router.post(":estimate", openapi_extra=takes(ReplicationIn))
-def estimate(key: Key, body: Body, session: Reading) -> ReplicationEstimate:
-    """What a race would cost here. Nothing is queued."""
+def estimate(key: Key, body: Body, session: Reading) -> ReplicationForecast:
+    """What a race would cost here, of what, and which race it is again. Nothing is queued."""
     asked = validate(ReplicationIn, body).request()
-    return ReplicationEstimate.model_validate(replications.estimate_replication(session, asked))
+    return ReplicationForecast.model_validate(replications.estimate_replication(session, asked))
 
 
 @router.get("")

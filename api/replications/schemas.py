@@ -19,7 +19,9 @@ class ReplicationIn(Specification):
 
     resolve: str = Field(description="top-<number>, best, or pairs (the order of all)")
     recipes: tuple[str, ...] = Field(
-        default=(), description="name, fingerprint or id; default: all that the newest ranking has"
+        default=(),
+        description="name, fingerprint or id; default: those of the newest race by the same rules in which all that "
+        "are ranked took part, else all that the newest ranking has",
     )
     protocol: str | None = Field(default=None, description="any reference; default: the newest ranking's")
     suite: str | None = Field(default=None, description="any reference; default: the newest ranking's")
@@ -48,6 +50,16 @@ class ReplicationEstimate(BaseModel):
     )
     budget_runs: int | None = Field(description="what the budget comes to; null: known once one run has been trained")
     most_device_seconds: float | None = Field(description="training of all runs one after the other")
+
+
+class ReplicationForecast(ReplicationEstimate):
+    """What a replication would cost, and what it would be of: protocol and suite may be the newest ranking's."""
+
+    protocol: VersionRef
+    suite: VersionRef
+    replication: str | None = Field(
+        description="the race that it is again; null: a new one, with an error rate of its own"
+    )
 
 
 class PlacedRecipe(BaseModel):

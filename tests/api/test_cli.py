@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -370,6 +371,24 @@ def test_the_documented_rate_search_says_its_cost_before_anything_is_queued(
     assert "/anchors" in str(refused.exception)
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("a-file/x.png", "cannot be written"), ("folder.png", "Is a directory"), ("x.foo", "must end in .png")],
+)
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_queued(
+    run: Run, ranked: Service, tmp_path: Path, place: str, reason: str
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "folder.png").mkdir()
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    search = ["rate-search", "tiny", "even", "only-web", "only-code", "--suite", "held-out", "--no-watch"]
+    refused = run(*search, "--picture", tmp_path / place)
+    assert refused.exit_code == 1
+    assert "--picture" in str(refused.exception)
+    assert reason in str(refused.exception)
+    assert ranked.get("/v1/rate-searches").json()["items"] == []
+
+
 def test_a_rate_search_that_has_ended_is_told_with_its_gates(run: Run, ranked: Service) -> None:
     """Followed until it has ended; its report is the rule's, on a ladder that chooses and on one that does not."""
     ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
@@ -398,8 +417,9 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     document = (Path(__file__).parents[2] / "docs" / "replication.md").read_text()
     command = next(line for line in document.splitlines() if line.startswith("foretaste evaluate"))
     arguments = shlex.split(command)[1:]
-    cost = "3 recipes; the first look is at 6 runs, 4 of them finished already. The budget pays for "
+    cost = "The first look is at 6 runs, 4 of them finished already. The budget pays for "
     said = good(run(*arguments, "--estimate"))
+    assert "3 recipes under tiny@1 on held-out@1: a new race, with an error rate of its own\n" in said
     assert cost in said
     assert "all seeds would be 48" in said
     assert json.loads(good(run(*arguments, "--estimate", "--json")))["runs_to_train_until_first_look"] == 2
@@ -415,11 +435,46 @@ def test_the_documented_replication_says_its_cost_before_anything_is_queued(
     assert "at most 0.05, over all recipes and looks (1 look, 0.0071 of it spent)" in said
     assert "✓ among the best" in said
     short = ["evaluate", "--resolve", "best", "--budget", "2h"]
-    assert "2 recipes; the first look is at 4 runs, 4 of them" in good(run(*short, "--estimate"))
+    said = good(run(*short, "--estimate"))
+    assert f"3 recipes under tiny@1 on held-out@1: replication {race['id']} again\n" in said
+    said = good(run(*short, "--estimate", "--error-rate", 0.1))
+    assert "2 recipes under tiny@1 on held-out@1: a new race" in said
+    assert "The first look is at 4 runs, 4 of them" in said
     refused = run(*short[:3], "--budget", "0h")
     assert refused.exit_code == 1
     assert "/budget" in str(refused.exception)
     assert run("evaluate", "--budget", "2h").exit_code == 2  # what to resolve is missing
+
+
+FOLLOWED = {
+    "rate-searches": ("rate-search", "tiny", "even", "only-web", "only-code", "--suite", "held-out"),
+    "replications": ("evaluate", "even", "only-web", "only-code", "--resolve", "best", "--max-runs", 50),
+}
+
+
+@pytest.mark.parametrize("noun", FOLLOWED)
+def test_who_stops_watching_knows_what_goes_on_and_can_cancel_it(
+    run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch, noun: str
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("api.dependencies.ring", lambda *_: None)
+    monkeypatch.setattr("api.following.time", SimpleNamespace(sleep=interrupt))
+    ranked.made("/v1/recipes", {"name": "only-code", "sources": RECIPE["sources"][1:]})
+    stopped = run(*FOLLOWED[noun])
+    (work,) = ranked.get(f"/v1/{noun}").json()["items"]
+    assert stopped.exit_code != 0
+    assert f"{work['id']}; to stop it: foretaste {noun} cancel {work['id']}\n" in stopped.output
+    assert run(*FOLLOWED[noun], "--json").stdout == ""
+    listed = good(run(noun, "list"))
+    assert f"{work['id']}  running" in listed
+    assert "tiny@1 on held-out@1" in listed
+    assert "runs ended" in good(run(noun, "show", work["id"]))
+    assert json.loads(good(run(noun, "show", work["id"], "--json")))["id"] == work["id"]
+    assert f"{work['id']}: cancelled" in good(run(noun, "cancel", work["id"]))
+    assert ranked.get(f"/v1/{noun}/{work['id']}").json()["state"] == "cancelled"
+    assert "no-such" in str(run(noun, "cancel", "no-such").exception)
 
 
 def test_a_study_is_cancelled_by_its_name(run: Run, ranked: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,8 @@ def test_a_race_goes_on_by_itself_until_it_has_ended(ranked: Service) -> None:
     asked = {**RACE, "recipes": [], "protocol": None, "suite": None}
     cost = ranked.made("/v1/replications:estimate", asked)
     assert (cost["runs_until_first_look"], cost["runs_to_train_until_first_look"], cost["looks"]) == (4, 0, [2, 3])
+    assert (cost.pop("protocol")["name"], cost.pop("suite")["name"]) == ("tiny", "held-out")
+    assert cost.pop("replication") is None
     assert ranked.rung == []
     answer = ranked.post("/v1/replications", asked)
     assert answer.status_code == 202
@@ -72,7 +74,9 @@ def test_a_race_goes_on_by_itself_until_it_has_ended(ranked: Service) -> None:
     assert ranked.work() == 0
     listed = ranked.get("/v1/replications").json()["items"]
     assert [(row["id"], row["conclusion"]) for row in listed] == [(race["id"], ended["conclusion"])]
+    assert ranked.made("/v1/replications:estimate", asked)["replication"] == race["id"]
     wider = ranked.made("/v1/replications:estimate", {**asked, "budget": "1h", "most_seeds": 16})
+    assert wider["replication"] is None
     assert wider["budget_runs"] == min(100, int(3600 / wider["seconds_per_run"]))
 
 

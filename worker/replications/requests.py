@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy import NUMERICS_VERSION
@@ -14,7 +15,7 @@ from worker.evaluations import MOST_SEEDS
 from worker.leaderboards import find_leaderboard, refusal_of
 from worker.protocols import find_protocol
 from worker.recipes import find_recipe
-from worker.store.models import Leaderboard, Protocol, Recipe, Suite
+from worker.store.models import Leaderboard, Protocol, Recipe, Replication, Suite
 from worker.suites import find_suite
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ DURATION = re.compile("".join(f"(?:(?P<{unit}>{NUMBER}){unit})?" for unit in SEC
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationRequest:
-    """What a user asks for. Without recipes, all that the newest ranking has; without protocol or suite, that ranking's
-    own. `budget` is training time such as 2h, `max_runs` a number of runs; whichever is spent first counts."""
+    """What a user asks for. Without recipes, those of the newest race by the same rules in which all that are ranked
+    took part, else all that the newest ranking has; without protocol or suite, that ranking's own. `budget` is training
+    time such as 2h, `max_runs` a number of runs; whichever is spent first counts."""
 
     resolve: str
     protocol: str | None = None
@@ -64,8 +66,7 @@ class Plan:
     @property
     def resolve(self) -> str:
         """In one spelling: `top-1` for `best`."""
-        best = self.race.goal.best
-        return "pairs" if best is None else f"top-{best}"
+        return _spell_goal(self.race)
 
     @property
     def key(self) -> str:
@@ -92,7 +93,7 @@ def plan_replication(session: Session, request: ReplicationRequest) -> Plan:
     suite = find_suite(session, request.suite or _id_of(board, "suite"))
     if (refused := refusal_of(session, protocol.id, suite.id)) is not None:
         raise InvalidInputError.at("/protocol", f"{protocol.name}@{protocol.version}", refused)
-    recipes = _recipes(session, request.recipes or _ranked(board))
+    recipes = _recipes(session, request.recipes or _unnamed(session, protocol, suite, race, _ranked(board)))
     if race.goal.best is not None and race.goal.best >= len(recipes):
         message = f"of {len(recipes)} recipes at most {len(recipes) - 1} can be singled out"
         raise InvalidInputError.at("/resolve", request.resolve, message)
@@ -137,6 +138,29 @@ def _ranked(board: Leaderboard | None) -> list[str]:
     """Ids, without broken ones."""
     assert board is not None
     return [entry["recipe"]["id"] for entry in board.body["entries"] if entry["rank"] is not None]
+
+
+def _unnamed(session: Session, protocol: Protocol, suite: Suite, race: "Race", ranked: list[str]) -> list[str]:
+    """Ids of the newest race by the same rules that all who are ranked took part in; of the ranked where there is none.
+
+    Who broke in a race is ranked no longer: without them it would be another race, with an error rate of its own.
+    """
+    same_rules = select(Replication).where(
+        Replication.protocol_id == protocol.id,
+        Replication.suite_id == suite.id,
+        Replication.resolve == _spell_goal(race),
+        Replication.error_rate == race.error_rate,
+        Replication.most_seeds == race.most_seeds,
+    )
+    for row in session.scalars(same_rules.order_by(Replication.created_at.desc(), Replication.id)):
+        if set(ranked) <= set(row.recipes):
+            return list(row.recipes)
+    return ranked
+
+
+def _spell_goal(race: "Race") -> str:
+    best = race.goal.best
+    return "pairs" if best is None else f"top-{best}"
 
 
 def _recipes(session: Session, references: Sequence[str]) -> tuple[Recipe, ...]:

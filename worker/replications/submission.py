@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import NotFoundError
+from worker.leaderboards import describe_protocol, describe_suite
 from worker.lookup import find_or_add
 from worker.replications.costs import estimate, require_a_look, runs_paid_for, seconds_of_run
 from worker.replications.racing import BUDGET_SPENT, advance_replication, begin
@@ -40,8 +41,12 @@ def submit_replication(session: Session, settings: Settings, request: Replicatio
 
 
 def estimate_replication(session: Session, request: ReplicationRequest) -> dict[str, Any]:
-    """What it would cost. Nothing is written, and no corpus is looked at."""
-    return estimate(session, plan_replication(session, request))
+    """What it would cost, under which protocol and suite, and which race it is again. Nothing is written, and no corpus
+    is looked at."""
+    plan = plan_replication(session, request)
+    known = session.scalar(select(Replication.id).where(Replication.request_key == plan.key))
+    chosen = {"protocol": describe_protocol(plan.protocol), "suite": describe_suite(plan.suite)}
+    return {**chosen, "replication": known, **estimate(session, plan)}
 
 
 def get_replication(session: Session, replication_id: str) -> Replication:

@@ -64,6 +64,26 @@ def test_a_recipe_that_broke_for_another_reason_comes_back_when_the_race_is_sent
     assert [look["seeds"] for look in row.looks] == [2, 3]
 
 
+def test_sent_again_without_names_the_race_goes_on_though_a_recipe_that_broke_is_ranked_no_longer(
+    session: Session, bureau: Bureau
+) -> None:
+    """Two are left that nothing tells apart: the budget ends before they are."""
+
+    def alike(run: Run) -> float | None:
+        place = RECIPES.index(run.recipe.name)
+        return None if place == 2 else 3.0 + float(np.random.default_rng([run.seed, place]).normal())
+
+    row, _ = ask(session, bureau, recipes=RECIPES[:3], resolve="best", max_runs=7)
+    race(session, bureau, row, alike)
+    assert (row.outcome, row.runs_used, names(session, list(row.failed))) == ("budget_spent", 6, ["c-third"])
+    unnamed = {"recipes": (), "protocol": None, "suite": None, "resolve": "best"}
+    again, is_new = ask(session, bureau, **unnamed, max_runs=8)
+    assert (again.id, is_new, again.state, len(again.looks)) == (row.id, False, State.RUNNING, 1)
+    assert (len(waiting(session, row)), row.runs_used) == (2, 8)
+    other, is_new = ask(session, bureau, **unnamed, error_rate=0.01)
+    assert (is_new, names(session, other.recipes)) == (True, list(RECIPES[:2]))
+
+
 def test_a_failure_after_a_look_takes_nothing_back_that_was_known_of_others(session: Session, bureau: Bureau) -> None:
     """The look is not taken again with the noise of those that are left, and no part of the error rate comes back."""
 
