@@ -132,7 +132,7 @@ def test_one_rate_has_no_order_to_follow(session: Session, bureau: Bureau) -> No
 def test_a_rate_of_other_recipes_is_no_ladder(session: Session, bureau: Bureau) -> None:
     rank_at(session, bureau, LADDER[1.0], name="one")
     rank_at(session, bureau, {"prose": 100.0}, name="two", reduction=0.1)
-    with pytest.raises(InvalidInputError, match="two recipes at two of the rates"):
+    with pytest.raises(InvalidInputError, match="two recipes that share two of the rates"):
         ask(session, bureau, "one")
 
 
