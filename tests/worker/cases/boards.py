@@ -1,5 +1,7 @@
 """Runs ended by hand: scores that a test decides, without a training."""
 
+from typing import Any
+
 import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,6 +14,7 @@ from worker.store.models import Run
 from worker.store.states import State
 
 DOCUMENTS = 9  # of the held-out corpus
+DIVERGED = {"failed_step": 3}  # the result of a run whose loss did
 
 
 def finish(session: Session, bureau: Bureau, run: Run, suite_id: str, nats: float = 100.0) -> None:
@@ -28,6 +31,13 @@ def finish(session: Session, bureau: Bureau, run: Run, suite_id: str, nats: floa
     score = Score(suite_id=suite_id, score=1.0, sets={"held": 1.0}, gates=[], artifact=artifact)
     run.state, run.error, run.checkpoint = State.FINISHED, None, "checkpoints/none.safetensors"
     record_score(session, run.id, score)
+    session.flush()
+    evaluations.conclude_runs(session, bureau.settings, [run.id])
+
+
+def fail(session: Session, bureau: Bureau, run: Run, error: str, result: dict[str, Any] | None = None) -> None:
+    """The run has failed, and what depends on it is concluded."""
+    run.state, run.error, run.attempt, run.result = State.FAILED, error, 1, result
     session.flush()
     evaluations.conclude_runs(session, bureau.settings, [run.id])
 
