@@ -1,11 +1,14 @@
 """Runs ended by hand: scores that a test decides, without a training."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from proxy.ranking.gates import Gate
 from tests.worker.cases.conftest import Bureau
 from worker import evaluations
 from worker.artifacts import SetLosses, new_losses_path, relative_path, write_losses
@@ -17,7 +20,9 @@ DOCUMENTS = 9  # of the held-out corpus
 DIVERGED = {"failed_step": 3}  # the result of a run whose loss did
 
 
-def finish(session: Session, bureau: Bureau, run: Run, suite_id: str, nats: float = 100.0) -> None:
+def finish(
+    session: Session, bureau: Bureau, run: Run, suite_id: str, nats: float = 100.0, gates: Sequence[Gate] = ()
+) -> None:
     """The run has finished with about so many nats a document, and what depends on it is concluded."""
     path = new_losses_path(bureau.settings, run.id, suite_id)
     noise = np.random.default_rng(run.seed).normal(size=DOCUMENTS)
@@ -28,7 +33,8 @@ def finish(session: Session, bureau: Bureau, run: Run, suite_id: str, nats: floa
     )
     write_losses(path, {"held": losses})
     artifact = relative_path(bureau.settings, path)
-    score = Score(suite_id=suite_id, score=1.0, sets={"held": 1.0}, gates=[], artifact=artifact)
+    marks = [asdict(gate) for gate in gates]
+    score = Score(suite_id=suite_id, score=1.0, sets={"held": 1.0}, gates=marks, artifact=artifact)
     run.state, run.error, run.checkpoint = State.FINISHED, None, "checkpoints/none.safetensors"
     record_score(session, run.id, score)
     session.flush()

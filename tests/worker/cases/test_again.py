@@ -15,8 +15,9 @@ from worker.cohorts.messages import SetResult
 from worker.jobs import JobKind
 from worker.leaderboards import read_leaderboard
 from worker.set_results import set_results
-from worker.store.models import Evaluation, Job, Run, RunScore
+from worker.store.models import Evaluation, Job, RunScore
 from worker.store.states import State
+
 
 def add_suite(session: Session, name: str) -> None:
     part = {"name": "held", "corpus": "held"}
