@@ -73,8 +73,12 @@ def run_content(recipe: Recipe, protocol: Protocol, rate: float, seed: int, repl
 def is_worth_another_try(run: Run) -> bool:
     """Cancelled, or failed for a reason that may have gone. A loss that diverged would diverge again: same data, same
     seeds, same rate."""
-    has_diverged = (run.result or {}).get("failed_step") is not None
-    return run.state == State.CANCELLED or (run.state == State.FAILED and not has_diverged)
+    return run.state == State.CANCELLED or (run.state == State.FAILED and not has_diverged(run))
+
+
+def has_diverged(run: Run) -> bool:
+    """True if it failed because its loss was no number any more."""
+    return run.state == State.FAILED and (run.result or {}).get("failed_step") is not None
 
 
 def requeue(run: Run) -> None:

@@ -48,12 +48,13 @@ def read_flips(
     """The certificate of the newest ranking under a protocol and suite, or any; of two recipes if both are named.
 
     NotFoundError while nothing is ranked. InvalidInputError where one rate alone has scores, and for unknown, equal or
-    half-named recipes; ConflictError for a recipe without a sound run.
+    half-named recipes; ConflictError for a recipe without a sound run, or where no recipe has one at the own rate.
     """
     pair = _find_pair(session, first, second)
     ranking = find_leaderboard(session, protocol, suite)
     own, suite_row = session.get_one(Protocol, ranking.protocol_id), session.get_one(Suite, ranking.suite_id)
     rungs = _rungs(session, settings, own, suite_row)
+    own_rate = _own_rate(rungs, own)
     if len(rungs) < 2:
         message = "no protocol that equals it but for the learning rate has sound runs on this suite"
         raise InvalidInputError.at("protocol", f"{own.name}@{own.version}", message)
@@ -63,7 +64,7 @@ def read_flips(
         "refused": ranking.body.get("refused"),
         "pair": None if pair is None else [describe_recipe(recipe) for recipe in pair],
         "ladder": [_describe(rung) for rung in rungs],
-        **_certify(settings, suite_row, own, rungs, pair),
+        **_certify(settings, suite_row, own_rate, rungs, pair),
     }
 
 
@@ -75,18 +76,24 @@ def has_ladder(session: Session, protocol_id: str, suite_id: str) -> bool:
 
 
 def _certify(
-    settings: Settings, suite: Suite, own: Protocol, rungs: Sequence[_Rung], pair: tuple[Recipe, Recipe] | None
+    settings: Settings, suite: Suite, own_rate: float, rungs: Sequence[_Rung], pair: tuple[Recipe, Recipe] | None
 ) -> dict[str, Any]:
     from proxy.ranking.flip_words import describe_leaderboard, describe_pair
     from proxy.ranking.flips import certify_order
 
     names = unique_names({part.recipe.id: part.recipe.name for rung in rungs for part in rung.results}.items())
-    own_rate = next(rung.rate for rung in rungs if _digits(rung.rate) == _digits(own.learning_rate))
     ladder = [_evidence(settings, suite, rung, names) for rung in rungs]
     asked = None if pair is None else (_name_of(pair[0], names), _name_of(pair[1], names))
     found = certify_order(ladder, own_rate, pair=asked)
     words = describe_leaderboard(found) if asked is None else describe_pair(found)
     return {**asdict(words), **asdict(found)}
+
+
+def _own_rate(rungs: Sequence[_Rung], own: Protocol) -> float:
+    for rung in rungs:
+        if _digits(rung.rate) == _digits(own.learning_rate):
+            return rung.rate
+    raise ConflictError(f"no recipe has a sound run at the rate of protocol {own.name}@{own.version} on this suite yet")
 
 
 def _find_pair(session: Session, first: str | None, second: str | None) -> tuple[Recipe, Recipe] | None:

@@ -60,7 +60,12 @@ def _evidence_print(results: Sequence[RecipeResults]) -> str:
     """Names exactly what was ranked."""
     return fingerprint(
         [
-            [part.recipe.fingerprint, sorted(score.artifact for _, score in part.scored), len(part.failed)]
+            [
+                part.recipe.fingerprint,
+                sorted(score.artifact for _, score in part.scored),
+                len(part.failed),
+                part.is_broken(),
+            ]
             for part in sorted(results, key=lambda part: part.recipe.fingerprint)
         ]
     )

@@ -1,5 +1,6 @@
 """What a ranking is made from: each recipe's finished runs under a protocol and suite, with their marks."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, load_only, selectinload
 
+from worker.evaluation_runs import has_diverged
 from worker.settings import Settings
 from worker.store.models import Evaluation, EvaluationRun, Protocol, Recipe, Run, RunScore, Suite
 from worker.store.states import State
 
 # Thousands of rows are read at each update: their long columns would take longer than the ranking.
+# The results of those that failed are read one by one: they are few.
 LIGHT = (
     selectinload(Evaluation.recipe).load_only(Recipe.name, Recipe.fingerprint),
     load_only(Run.seed, Run.state, Run.error),
@@ -30,22 +33,23 @@ class RecipeResults:
     failed: list[Run] = field(default_factory=list)
 
     def gates(self) -> list[dict[str, Any]]:
-        """Of each gate the worst mark over the runs: a failed one if any, else the value nearest to the threshold."""
+        """Of each gate the worst mark over the runs: a fatal one if any, else the value that fails by most, else the
+        one that passes by least."""
         worst: dict[str, dict[str, Any]] = {}
         for _, score in self.scored:
             for gate in score.gates:
-                known = worst.get(gate["name"])
-                if known is None or (known["passed"], _margin(known)) > (gate["passed"], _margin(gate)):
-                    worst[gate["name"]] = gate
+                worst[gate["name"]] = max(worst.get(gate["name"], gate), gate, key=_severity)
         lost = (_mark("losses", f"of seed {run.seed} are missing: {score.artifact}") for run, score in self.lost)
-        failed = (
-            _mark("finished", f"the run with seed {run.seed} failed: {run.error}", is_fatal=True) for run in self.failed
-        )
-        return [*worst.values(), *lost, *failed]
+        return [*worst.values(), *lost, *map(self._failed_mark, self.failed)]
 
     def is_broken(self) -> bool:
         """No score, or a mark that says the training itself went wrong."""
         return not self.scored or bool(fatal_gates(self.gates()))
+
+    def _failed_mark(self, run: Run) -> dict[str, Any]:
+        """A crash says nothing of a recipe that other runs say something of; a loss that diverged does."""
+        is_fatal = not self.scored or has_diverged(run)
+        return _mark("finished", f"the run with seed {run.seed} failed: {run.error}", is_fatal=is_fatal)
 
 
 def fatal_gates(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -53,9 +57,11 @@ def fatal_gates(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [gate for gate in gates if gate["is_fatal"] and not gate["passed"]]
 
 
-def _margin(gate: dict[str, Any]) -> float:
-    value, threshold = gate["value"], gate["threshold"]
-    return float("-inf") if value is None else abs(value - threshold)
+def _severity(gate: Mapping[str, Any]) -> tuple[bool, bool, float]:
+    """Grows as a mark gets worse. Nothing is worse than a value that is unknown, of those that fail or pass alike."""
+    has_failed, value = not gate["passed"], gate["value"]
+    margin = math.inf if value is None else abs(value - gate["threshold"]) * (1 if has_failed else -1)
+    return has_failed, has_failed and gate["is_fatal"], margin
 
 
 def _mark(name: str, message: str, *, is_fatal: bool = False) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def describe_leaderboard(found: FlipCertificate) -> FlipWords:
     """Of a certificate of all pairs."""
     pairs = found.stable + found.flipping + found.unresolved
     span = _span(found.rates[0], found.rates[-1])
-    if found.stable == pairs:
+    if found.stable == pairs > 0:
         sentence = f"Each of {_count(pairs)} has the same better recipe at every rate {span}."
         return FlipWords(badge=f"order stable {span}", tone=Tone.GOOD, sentence=sentence)
     unresolved = f"{found.unresolved} {'is' if found.unresolved == 1 else 'are'} unresolved"

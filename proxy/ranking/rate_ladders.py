@@ -120,10 +120,17 @@ def _recipes(digests: dict[float, Digest], pair: tuple[str, str] | None) -> tupl
         _require_pair(digests, counts, pair)
         return pair
     recipes = tuple(recipe for recipe, rates in counts.items() if rates > 1)
-    if len(recipes) < 2:
-        message = "two recipes at two of the rates are the least that an order can be followed on"
+    if not _share_two_rates(digests, recipes):
+        message = "two recipes that share two of the rates are the least that an order can be followed on"
         raise InvalidInputError.at("/rates", sorted(digests), message)
     return recipes
+
+
+def _share_two_rates(digests: dict[float, Digest], recipes: Sequence[str]) -> bool:
+    """Whether any two of them do: recipes that were tried at other rates each have no order anywhere."""
+    of_rates = [{entry.recipe for entry in digest.recipes} for digest in digests.values()]
+    is_there_GN = np.array([[recipe in own for recipe in recipes] for own in of_rates], dtype=np.float64)
+    return bool((np.triu(is_there_GN.T @ is_there_GN, 1) > 1).any())
 
 
 def _require_pair(digests: dict[float, Digest], counts: Counter[str], pair: tuple[str, str]) -> None:

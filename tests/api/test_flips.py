@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from api import cli
 from api.cards import flips_table
 from tests.api.conftest import Service
 from tests.api.service import EVALUATION, PROTOCOL, problem_of, refuse_rankings
+from worker.evaluations import conclude_runs
+from worker.store.models import Run
+from worker.store.sessions import session_scope
+from worker.store.states import State
 
 
 @pytest.fixture
@@ -102,6 +107,24 @@ def test_one_rate_is_refused_and_the_page_says_nothing_of_it(ranked: Service) ->
     assert "but for the learning rate" in problem["detail"]
     assert problem["errors"][0]["value"] == "tiny@1"
     assert "flips" not in ranked.get("/", params={"a": "even", "b": "only-web"}).text
+
+
+def test_where_everything_broke_the_page_shows_the_marks_alone(ladder: Service) -> None:
+    ladder.made("/v1/protocols", PROTOCOL | {"name": "hot", "standard_rate": 0.1})
+    for recipe in ("even", "only-web"):
+        ladder.made("/v1/evaluations", {**EVALUATION, "recipe": recipe, "protocol": "hot"})
+    with session_scope(ladder.sessions) as session:
+        runs = session.scalars(select(Run).where(Run.state == State.QUEUED)).all()
+        for run in runs:
+            run.state, run.error, run.result = State.FAILED, "the training loss became nan", {"failed_step": 3}
+        conclude_runs(session, ladder.settings, [run.id for run in runs])
+    answer = ladder.get("/v1/flips", params={"protocol": "hot"})
+    assert (answer.status_code, problem_of(answer)["errors"]) == (409, [])
+    for query in ({}, {"protocol": "hot"}):
+        page = ladder.get("/", params=query)
+        assert page.status_code == 200
+        assert "the training loss became nan" in page.text
+        assert "ranking-flips" not in page.text
 
 
 def test_nothing_ranked_is_not_found(empty: Service) -> None:

@@ -12,6 +12,7 @@ from proxy.errors import ConflictError
 from proxy.protocols import Protocol as ProtocolSpec
 from worker.cohorts.floor import update_ulps_of
 from worker.cohorts.messages import SetResult
+from worker.evaluation_runs import has_diverged
 from worker.rate_searches.equal_travel import with_rates
 from worker.rate_searches.points import Point, controls, ladder_points
 from worker.recipe_results import fatal_gates
@@ -112,7 +113,7 @@ def fault_of(session: Session, suite_id: str, point: Point) -> str | None:
             return f"{where} was trained, but not scored on this suite"
         if score is not None and (gate := _broken_otherwise(score)) is not None:
             return f"{where} fails the gate {gate['name']}: {gate['message'].rstrip('.')}"
-        if run.state != State.FINISHED and not _has_diverged(run):
+        if run.state != State.FINISHED and not has_diverged(run):
             return f"{where} {run.state}: {run.error or 'no reason given'}"
     return None
 
@@ -122,28 +123,29 @@ def _broken_otherwise(score: RunScore) -> Mapping[str, Any] | None:
     return next((gate for gate in fatal_gates(score.gates) if gate["name"] != DIVERGED), None)
 
 
-def _has_diverged(run: Run) -> bool:
-    return run.state == State.FAILED and (run.result or {}).get("failed_step") is not None
-
-
 def _ladder_run(session: Session, search: RateSearch, point: Point, run: Run, control: Run | None) -> "LadderRun":
     """A run whose gate says that its loss diverged has no score, like one that was broken off for it. `control` was
-    trained on its documents with their tokens shuffled."""
+    trained on its documents with their tokens shuffled: one that diverged would tell of its rate, not of the order."""
     from proxy.ranking.rate_search import LadderRun
 
     score = session.get(RunScore, (run.id, search.suite_id))
-    is_broken = score is None or bool(fatal_gates(score.gates))
-    sets = {} if is_broken else set_results(session, run, search.suite_id)
+    sets = _sound_sets(session, run, search.suite_id)
     return LadderRun(
         anchor=point["recipe"],
         rate=point["rate"],
         seed=run.seed,
-        score=None if score is None or is_broken else score.score,
+        score=None if score is None or fatal_gates(score.gates) else score.score,
         progress={name: part.progress for name, part in sets.items()},
-        shuffled_cost={} if control is None else shuffled_costs(sets, set_results(session, control, search.suite_id)),
+        shuffled_cost={} if control is None else shuffled_costs(sets, _sound_sets(session, control, search.suite_id)),
         update_ulps=update_ulps_of(run.result or {}),
         rescore_difference=None if score is None or score.bf16_difference is None else abs(score.bf16_difference),
     )
+
+
+def _sound_sets(session: Session, run: Run, suite_id: str) -> dict[str, SetResult]:
+    """What the run measured on each set; {} where it has no score, or one that is no evidence."""
+    score = session.get(RunScore, (run.id, suite_id))
+    return {} if score is None or fatal_gates(score.gates) else set_results(session, run, suite_id)
 
 
 def shuffled_costs(ordered: Mapping[str, SetResult], shuffled: Mapping[str, SetResult]) -> dict[str, float | None]:

@@ -39,8 +39,8 @@ def submit_search(session: Session, settings: Settings, request: SearchRequest) 
         ]
         row.points = [*_submit_ladder(session, settings, plan, row.points), *again]
         row.rescoring_id = None  # a job that failed is worth another try
-        session.flush()
-        conclude_search(session, settings, row.id)
+    session.flush()
+    conclude_search(session, settings, row.id)
     return row, is_new
 
 

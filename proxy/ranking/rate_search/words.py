@@ -8,9 +8,10 @@ from proxy.ranking.rate_search.gates import Verdict
 from proxy.ranking.rate_search.ladder import Ladder, Thresholds
 from proxy.ranking.rates import RateOptimum
 
-SHUFFLED = "shuffled tokens"
+SHUFFLED, RELIABILITY = "shuffled tokens", "reliability"
 ADVICE = {
     SHUFFLED: "What shuffling costs grows with Σ rates, as φ does: take more steps; nobody knows how many.",
+    RELIABILITY: "The anchors hardly differ beside seeds: take anchors that differ as your recipes do, or more seeds.",
     "diverged": "No budget makes up for runs that diverge: see why they did, or take other anchors.",
     "reversals": "No budget is known that undoes a reversal: more seeds show whether it is one.",
     "numerical floor": "More steps do not help updates that round away: take a higher rate, or weights with more bits.",
@@ -47,18 +48,22 @@ def conclude(  # noqa: PLR0913 - all that the sentences speak of
         said = f"No rate of the ladder is at most {most:.3g}, a third of η* = {optimum.rate:.3g}: add lower rates."
         return said if need is None else f"{said} {_budget(need, ladder)}"
     said = f"No rate up to {candidates[-1].rate:.3g} passes; what fails there: {', '.join(failing)}."
-    return " ".join([said, *_what_would_pass(failing, need, seeds, ladder)])
+    return " ".join([said, *_what_would_pass(candidates[-1], failing, need, seeds, ladder)])
 
 
-def _what_would_pass(failing: Sequence[str], need: Need | None, seeds: int | None, ladder: Ladder) -> Iterator[str]:
-    """A sentence a gate that fails, where anything is known that would change it."""
+def _what_would_pass(
+    row: RateRow, failing: Sequence[str], need: Need | None, seeds: int | None, ladder: Ladder
+) -> Iterator[str]:
+    """A sentence a gate that fails at the `row`, where anything is known that would change it."""
+    is_without_noise = row.reliability is None  # its gate says so, and other anchors would not change it
+    is_settled = {SHUFFLED: need is not None, RELIABILITY: seeds is not None or is_without_noise}
     if need is not None:
         yield _budget(need, ladder)
     elif "progress" in failing:
         yield "The ladder is too far from passing progress to say what budget would."
-    if "reliability" in failing and seeds is not None:
+    if RELIABILITY in failing and seeds is not None:
         yield f"With {seeds} seeds instead of {len(ladder.seeds)} reliability is expected to pass."
-    yield from (ADVICE[gate] for gate in failing if gate in ADVICE and not (gate == SHUFFLED and need is not None))
+    yield from (ADVICE[gate] for gate in failing if gate in ADVICE and not is_settled.get(gate))
 
 
 def _budget(need: Need, ladder: Ladder) -> str:

@@ -1,5 +1,7 @@
 """What is said of a flip certificate."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,12 @@ def test_flips_next_to_the_rate_leave_no_calm() -> None:
     said = say([1, 2, 3], [1, 2, 3], [2, 1, 3], own=1e-3)
     assert said.badge == "1 pair flips, some next to 1e-3"
     assert "between 1e-3 and the rates next to it" in said.sentence
+
+
+def test_a_certificate_of_no_pairs_calls_nothing_stable() -> None:
+    found = certify_order([RateEvidence(rate=rate, evidence=from_scores([[1, 2], [3, 5]])) for rate in RATES], 3e-4)
+    said = describe_leaderboard(replace(found, stable=0, flipping=0, unresolved=0, pairs=()))
+    assert (said.badge, said.tone) == ("unresolved from 1e-4 to 1e-3", Tone.OPEN)
 
 
 def test_what_is_unresolved_is_not_called_stable() -> None:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -273,6 +274,12 @@ def with_score(value: float) -> Digest:
     return digest(scores_RT)
 
 
+def only(*places: int) -> Digest:
+    """Of some of the recipes."""
+    whole = digest(np.array(GOOD))
+    return replace(whole, recipes=tuple(whole.recipes[place] for place in places))
+
+
 @pytest.mark.parametrize(
     ("rungs", "own", "pointer", "words"),
     [
@@ -285,6 +292,7 @@ def with_score(value: float) -> Digest:
         ([(1e-4, digest(np.array(GOOD))), (1e-3, with_score(math.inf))], 1e-4, "recipe-1", "finite"),
         ([(1e-4, digest(np.array(GOOD))), (1e-3, digest(np.zeros((0, 2))))], 1e-4, "0.001/recipes", "no recipe"),
         ([(1e-4, digest(np.array(GOOD))), (1e-3, digest(np.array(GOOD[:1])))], 1e-4, "/rates", "two recipes"),
+        ([(1e-4, only(0)), (1e-3, only(0, 1)), (3e-3, only(1))], 1e-3, "/rates", "two recipes"),
         ([(1e-4, digest(np.array(GOOD))), (1e-3, digest(np.array(GOOD)))], 5e-4, "/own_rate", "none of the rates"),
     ],
 )

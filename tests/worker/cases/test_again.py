@@ -8,22 +8,15 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import InvalidInputError
 from proxy.suites import Suite
-from tests.worker.cases.boards import finish
+from tests.worker.cases.boards import DIVERGED, fail, finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import evaluations, suites
 from worker.cohorts.messages import SetResult
 from worker.jobs import JobKind
 from worker.leaderboards import read_leaderboard
 from worker.set_results import set_results
-from worker.store.models import Evaluation, Job, Run, RunScore
+from worker.store.models import Evaluation, Job, RunScore
 from worker.store.states import State
-
-DIVERGED = {"failed_step": 3}
-
-
-def fail(session: Session, bureau: Bureau, run: Run, error: str, result: dict[str, Any] | None = None) -> None:
-    run.state, run.error, run.attempt, run.result = State.FAILED, error, 1, result
-    evaluations.conclude_runs(session, bureau.settings, [run.id])
 
 
 def add_suite(session: Session, name: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from proxy.errors import InvalidInputError
 from proxy.fingerprints import fingerprint
 from proxy.protocols import Protocol, fingerprint_protocol
-from tests.worker.cases.boards import count, finish
+from tests.worker.cases.boards import DIVERGED, count, fail, finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import anchors, leaderboards, protocols, recipe_results, replications
 from worker.comparisons import Question, compare_recipes
@@ -187,6 +187,20 @@ def test_what_compares_under_a_refused_protocol_says_so(session: Session, bureau
         card = compare_recipes(session, bureau.settings, Question(a="a", b="aa", protocol=protocol))
         certificate = read_flips(session, bureau.settings, protocol, "suite")
         assert card["refused"] == certificate["refused"] == refused
+
+
+def test_an_anchors_seed_that_crashed_refuses_nothing_and_one_that_diverged_does(
+    session: Session, bureau: Bureau
+) -> None:
+    board_with_anchors(session, bureau, progress=0.6)
+    row, _ = submit(session, bureau, "aa", protocol="small@2", seeds=4)
+    (extra,) = [run for run in row.runs if not run.state.is_final]
+    fail(session, bureau, extra, "disk full")
+    body = board(session, "small@2")
+    assert (body["refused"], sorted(entry["rank"] for entry in body["entries"])) == (None, [1, 2, 3])
+    submit(session, bureau, "aa", protocol="small@2", seeds=4)  # which tries it again
+    fail(session, bureau, extra, "the training loss became nan at step 3", DIVERGED)
+    assert board(session, "small@2")["refused"] == "The protocol's anchors break under it: aa (finished)."
 
 
 def test_a_protocol_whose_anchors_pass_is_not(session: Session, bureau: Bureau) -> None:

@@ -179,6 +179,7 @@ def test_a_failed_evaluation_asked_for_again_is_tried_again(session: Session, bu
     (entry,) = [entry for entry in board["entries"] if entry["recipe"]["id"] == row.recipe_id]
     assert entry["rank"] is None
     assert "disk full" in entry["gates"][-1]["message"]
+    assert entry["gates"][-1]["is_fatal"]
     again, _ = submit(session, bureau, recipe("a", web=5, code=2))
     assert (again.id, again.state, again.runs[0].state, again.runs[0].attempt) == (row.id, "queued", "queued", 0)
 

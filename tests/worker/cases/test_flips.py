@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, InvalidInputError, NotFoundError
 from proxy.protocols import Anchor
-from tests.worker.cases.boards import finish
+from tests.worker.cases.boards import DIVERGED, fail, finish
 from tests.worker.cases.conftest import Bureau, recipe, submit
 from worker import leaderboards, protocols
 from worker.digests import digests_path
@@ -132,8 +132,20 @@ def test_one_rate_has_no_order_to_follow(session: Session, bureau: Bureau) -> No
 def test_a_rate_of_other_recipes_is_no_ladder(session: Session, bureau: Bureau) -> None:
     rank_at(session, bureau, LADDER[1.0], name="one")
     rank_at(session, bureau, {"prose": 100.0}, name="two", reduction=0.1)
-    with pytest.raises(InvalidInputError, match="two recipes at two of the rates"):
+    with pytest.raises(InvalidInputError, match="two recipes that share two of the rates"):
         ask(session, bureau, "one")
+
+
+def test_without_a_sound_run_at_its_own_rate_an_order_is_not_followed(ladder: Session, bureau: Bureau) -> None:
+    protocols.store_protocol(ladder, bureau.protocol("hot", standard_rate=0.1))
+    for index, name in enumerate(LADDER[1.0]):
+        row, _ = submit(ladder, bureau, recipe(name, web=2 + index, code=3), protocol="hot")
+        fail(ladder, bureau, row.runs[0], "the training loss became nan at step 3", DIVERGED)
+    pairs: tuple[dict[str, str], ...] = ({}, {"first": "prose", "second": "code"})
+    for pair in pairs:
+        with pytest.raises(ConflictError, match="sound run at the rate of protocol hot@1"):
+            ask(ladder, bureau, "hot", **pair)
+    assert [rung["rate"] for rung in ask(ladder, bureau)["ladder"]] == pytest.approx([3e-4, 1e-3, 1e-2])
 
 
 def test_bad_pairs_are_named(ladder: Session, bureau: Bureau) -> None:

@@ -291,6 +291,18 @@ def test_a_search_whose_runs_are_all_there_is_concluded_at_once(session: Session
     assert narrow.report["rate"] == 1e-4
 
 
+def test_sent_again_it_concludes_what_a_killed_worker_left(session: Session, bureau: Bureau) -> None:
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    ask(session, bureau)
+    assert rescore(session, row)
+    ask(session, bureau)
+    assert end_control(session, bureau, row)
+    again, is_new = ask(session, bureau)
+    assert (again.id, is_new, again.state) == (row.id, False, State.FINISHED)
+    assert again.found is not None
+
+
 def test_another_budget_is_another_ladder(session: Session, bureau: Bureau) -> None:
     row, _ = ask(session, bureau, steps=12)
     spec = session.get_one(Protocol, row.points[0]["protocol"]).spec

@@ -1,12 +1,15 @@
 """What a rate search measures beside its ladder: a control on shuffled tokens, scores with coarser logits."""
 
+from dataclasses import asdict
+
 import pytest
 from sqlalchemy.orm import Session
 
+from proxy.ranking.gates import check_gates
 from tests.worker.cases.conftest import Bureau
 from tests.worker.cases.searches import ANCHORS, RATES, ask, conclude, end, end_control, learned, rescore, runs_of
 from worker import evaluations, rate_searches
-from worker.store.models import Job
+from worker.store.models import Job, RunScore
 from worker.store.states import State
 
 
@@ -55,6 +58,28 @@ def test_if_shuffling_costs_too_little_everywhere_nothing_passes(session: Sessio
     assert row.report is not None
     assert (row.found, row.report["outcome"], row.report["failing"]) == (None, "nothing passes", ["shuffled tokens"])
     assert "shuffled tokens. What shuffling costs grows with Σ rates" in row.report["conclusion"]
+
+
+@pytest.mark.parametrize("is_scored", [True, False])
+def test_a_control_that_diverged_leaves_the_gate_unmeasured(session: Session, bureau: Bureau, is_scored: bool) -> None:
+    """Also one that was trained to its end while its loss rose: that costs much, and says nothing of the order."""
+    row, _ = ask(session, bureau)
+    end(session, bureau, runs_of(session, row), row.suite_id)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    rescore(session, row)
+    rate_searches.conclude_search(session, bureau.settings, row.id)
+    control = runs_of(session, row, is_shuffled=True)
+    end(session, bureau, control, row.suite_id, lambda run: learned(run) | {"progress": -2.0} if is_scored else None)
+    if is_scored:
+        rose = check_gates(initial_loss=5, final_loss=9, steps=8, planned_steps=8, progress={})
+        for run in control:
+            session.get_one(RunScore, (run.id, row.suite_id)).gates = [asdict(gate) for gate in rose]
+        session.flush()
+    assert conclude(session, bureau, row)
+    assert row.report is not None
+    verdicts = {gate["name"]: gate["verdict"] for gate in row.report["rates"][0]["gates"]}
+    assert (row.report["rate"], verdicts["shuffled tokens"]) == (1e-4, "not measured")
+    assert "Not measured at the rate that passes: shuffled tokens." in row.report["remarks"]
 
 
 def test_a_control_that_failed_fails_the_search_and_is_tried_again(session: Session, bureau: Bureau) -> None:

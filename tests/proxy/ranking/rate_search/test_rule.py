@@ -103,6 +103,7 @@ def test_noise_as_large_as_the_differences_fails_reliability_and_says_how_many_s
     assert finding.seeds_needed is not None
     assert finding.seeds_needed > 3
     assert f"With {finding.seeds_needed} seeds" in finding.conclusion
+    assert "take anchors" not in finding.conclusion
 
 
 def test_a_resolved_pair_that_turns_at_the_next_higher_passing_rate_fails() -> None:
@@ -283,6 +284,13 @@ def test_anchors_that_differ_no_more_than_their_seeds_fail_reliability() -> None
     )
     assert finding.rate is None
     assert finding.failing == ("reliability",)
+    assert "take anchors that differ as your recipes do" in finding.conclusion
+
+
+def test_seeds_that_change_nothing_are_not_taken_for_anchors_that_are_alike() -> None:
+    finding = search_rate(ladder_of(lambda anchor, rate, _s: {"score": loss_at(anchor, rate)}))
+    assert finding.failing == ("reliability",)
+    assert "take anchors" not in finding.conclusion
 
 
 def test_thresholds_can_be_changed_and_are_kept() -> None:
