@@ -240,7 +240,7 @@ class _Cohort:
                 run.notes.append(f"{OUT_OF_MEMORY} at step {step}: went on from step {run.saved_step} with {how}")
             else:
                 error = f"{OUT_OF_MEMORY} at step {step} ({problem}); {WHAT_HELPS}"
-                self._end(run, "failed", error=error, failed_step=step)
+                self._end(run, "failed", error=error)  # no `failed_step`: its loss did not diverge
 
     def _halve(self) -> str:
         """Half the members at once, or half a batch; how it is now, empty if there is no less."""

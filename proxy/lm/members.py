@@ -52,6 +52,7 @@ class MemberOutcome:
     `data_wait_seconds` waited for tokens; of steps that several runs take at once each has an equal share.
     `saving_seconds` are what keeping its state took on top of them.
     `resumed_from` holds, for each time that it was begun again, the step it went on from.
+    `failed_step` is where the loss diverged; None for every other end.
     """
 
     run_id: str

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from proxy.errors import ConflictError, InvalidInputError
+from worker.evaluation_runs import has_diverged
 from worker.evaluations import Request, conclude_evaluations, submit_evaluation
 from worker.recipe_results import fatal_gates
 from worker.settings import Settings
@@ -97,8 +98,8 @@ def _require_not_cancelled(evaluation: Evaluation) -> None:
 def _problem(run: Run, score: RunScore | None) -> dict[str, Any] | None:
     """Why this run says nothing of its recipe; `is_lasting`: it would end the same way again."""
     if run.state != State.FINISHED:
-        has_diverged = (run.result or {}).get("failed_step") is not None
-        return {"reason": f"seed {run.seed} {run.state}: {run.error or 'no reason given'}", "is_lasting": has_diverged}
+        reason = f"seed {run.seed} {run.state}: {run.error or 'no reason given'}"
+        return {"reason": reason, "is_lasting": has_diverged(run)}
     if score is None:
         return {"reason": f"seed {run.seed} could not be scored", "is_lasting": False}
     gates = [f"{gate['name']}: {gate['message']}" for gate in fatal_gates(score.gates)]

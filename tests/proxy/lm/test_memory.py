@@ -55,7 +55,7 @@ def test_a_run_whose_single_row_does_not_fit_fails_with_what_would_help(monkeypa
     asked = protocol(30)
     fits(monkeypatch, 0, torch.OutOfMemoryError)
     outcome = train(asked, member(asked, "a"))["a"]
-    assert (outcome.state, outcome.failed_step) == ("failed", 0)
+    assert (outcome.state, outcome.failed_step) == ("failed", None)
     assert str(outcome.error).startswith("out of memory at step 0")
     assert "batch_sequences" in str(outcome.error)
 
