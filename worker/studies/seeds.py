@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from proxy.protocols import Protocol as ProtocolSpec
-from proxy.ranking.tuning import SweepPoint, write_setting
+from proxy.ranking.tuning import Setting, SweepPoint, write_setting
 from worker.references import label_rows, recipe_key, rows_of, sweep_point
 from worker.store.models import Reference
 from worker.studies.sets import METRIC
@@ -90,7 +90,7 @@ def rates_that_lack_seeds(
     return found
 
 
-def settings_of_grid(spec: ProtocolSpec, rates: Iterable[float]) -> dict[str, float]:
+def settings_of_grid(spec: ProtocolSpec, rates: Iterable[float]) -> dict[Setting, float]:
     """The rates of a study's references by setting, as labels know one."""
     other = write_setting(hyperparameters_of(spec))
     return {SweepPoint(recipe="", learning_rate=rate, value=None, other=other).setting: rate for rate in rates}
