@@ -75,11 +75,11 @@ def probability(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """A learning rate with two digits: 2.7 × 10⁻³."""
+    """A learning rate with at most three digits: 2.7 × 10⁻³, 1.95 × 10⁻³."""
     if value is None or value <= 0:
         return MISSING
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits.removesuffix('.0')} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits.rstrip('0').removesuffix('.')} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def side(part: Mapping[str, Any], first: str) -> str:

@@ -38,7 +38,17 @@ def test_nothing_is_certain(value: float | None, text: str) -> None:
     assert formats.probability(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.00267, "2.7 × 10⁻³"), (3e-4, "3 × 10⁻⁴"), (None, "–"), (0.0, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00267, "2.67 × 10⁻³"),
+        (0.00195, "1.95 × 10⁻³"),
+        (0.0100049, "1 × 10⁻²"),
+        (3e-4, "3 × 10⁻⁴"),
+        (None, "–"),
+        (0.0, "–"),
+    ],
+)
 def test_rates_are_powers_of_ten(value: float | None, text: str) -> None:
     assert formats.rate(value) == text
 

@@ -107,7 +107,7 @@ def test_an_agreement_is_taken_apart_and_raises_its_alarm(client: Any, seed: See
 
 
 def test_the_newest_ranking_is_shown_unless_another_is_named(client: Any, ranked: list[Protocol]) -> None:
-    assert "2.7 × 10⁻³, 1/3 of the standard 8 × 10⁻³" in client.get("/").text
+    assert "2.67 × 10⁻³, 1/3 of the standard 8 × 10⁻³" in client.get("/").text
     assert "8 × 10⁻³ (standard)" in client.get("/", params={"protocol": "demo-standard"}).text
 
 

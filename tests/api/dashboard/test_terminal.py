@@ -22,7 +22,7 @@ def printed(table: Table, width: int = 120) -> str:
 
 def test_the_leaderboard_shows_rank_score_interval_and_gates() -> None:
     text = printed(leaderboard_table(samples.leaderboard_body()))
-    for words in ("1–3", "1.9142 ± 0.0041", "52 %", "✓ 5", "! past unigram, ! progress", "✕ diverged", "2.7 × 10⁻³"):
+    for words in ("1–3", "1.9142 ± 0.0041", "52 %", "✓ 5", "! past unigram, ! progress", "✕ diverged", "2.67 × 10⁻³"):
         assert words in text
     assert "3 of 12 recipes could be the best" in text
     assert "Warning: Seed noise differs" in text
