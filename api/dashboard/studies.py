@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from api.dashboard.formats import moment
 from api.dashboard.rate_panels import RateLadder
 from api.dashboard.study_ladder import shown_rows, view_study
-from api.studies.markdown import edge_words, known_differences, largest, perfect_words, repeated_rows, search_remarks
 from api.studies.schemas import show
 from api.studies.watching import describe_progress
+from api.studies.words import edge_words, known_differences, largest, perfect_words, repeated_rows, search_remarks
 from proxy.errors import NotFoundError
 from worker.studies import get_study, list_studies
 

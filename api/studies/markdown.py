@@ -1,16 +1,24 @@
 """A study's report as Markdown: how far it is, then for each suite the table of the rates and what it rests on."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from api.studies.words import (
+    NOTHING,
+    Report,
+    edge_words,
+    known_differences,
+    largest,
+    number,
+    perfect_words,
+    repeated_rows,
+    repetition_words,
+    search_remarks,
+    shown,
+)
 from proxy.seeds import describe_seeds
-from proxy.studies.definition import MOST_EPOCHS
 
-Report = Mapping[str, Any]
-
-NOTHING = "–"
-EDGE = "swept, at the edge"  # proxy.ranking.tuning.Label.AT_THE_EDGE, as a report has it
 FIGURES = (
     ("Spearman", "spearman", "{:.3f}"),
     ("Kendall τ-b", "kendall", "{:.3f}"),
@@ -102,49 +110,6 @@ def _suite(report: Report, suite: Report) -> Iterator[str]:
     yield from _section("Repetition", _other(table["rows"], lambda row: row["repetition"]))
 
 
-def repeated_rows(suite: Report) -> list[Report]:
-    """Rows of rates with a part of its own for recipes that repeat."""
-    return [row for row in suite["table"]["rows"] if row["repetition"] is not None]
-
-
-def repetition_words() -> str:
-    """Where these recipes are."""
-    return f"Recipes that repeat a source more than {MOST_EPOCHS:g} times are in the table of repetition alone."
-
-
-def search_remarks(report: Report, suite: Report) -> list[str]:
-    """What to know beside the search's conclusion: its own remarks, who was left out and why, and how to measure what a
-    study does not."""
-    search = suite["search"]
-    found = [*search.get("remarks", ())]
-    found += [f"{name} was left out: {why}." for name, why in search.get("left_out", {}).items()]
-    if any("Not measured" in remark for remark in found):
-        found.append(f"`{_search_command(report, suite)}` over these recipes and rates measures it.")
-    return found
-
-
-def _search_command(report: Report, suite: Report) -> str:
-    """The rate search whose ladder is this study's own: the same seeds."""
-    proxies = report["shapes"]["proxies"]
-    first = f" --first-seed {proxies['first_seed']}" if proxies["first_seed"] else ""
-    return f"foretaste rate-search {report['study']}-proxy … --suite {suite['suite']} --seeds {proxies['seeds']}{first}"
-
-
-def edge_words(suite: Report) -> str:
-    """Which references' best rate is the lowest or highest of their grid, and what to do; empty where none is."""
-    found: dict[float, list[str]] = {}
-    for row in suite["recipes"]:
-        if row["label"] == EDGE and row["best_rate"] is not None:
-            found.setdefault(row["best_rate"], []).append(row["recipe"])
-    if not found:
-        return ""
-    told = "; ".join(f"{rate:g} for {', '.join(sorted(names))}" for rate, names in sorted(found.items()))
-    return (
-        f"The best rate of some references is at the edge of their grid ({told}): a better one may lie beyond it. Add "
-        "rates there to the definition and run it again; only those are trained."
-    )
-
-
 def _section(title: str, content: str | None) -> list[str]:
     return [f"### {title}", content] if content else []
 
@@ -156,34 +121,15 @@ def _main(suite: Report) -> str:
             str(row["figures"]["n"]),
             *(_interval(row["figures"], name, form) for _, name, form in FIGURES),
             _pair(row["parts"]["noise_only_low"], row["parts"]["noise_only_high"]),
-            _number(row["parts"]["ceiling"], "{:.3f}"),
+            number(row["parts"]["ceiling"], "{:.3f}"),
         )
         for row in suite["table"]["rows"]
     ]
     if (most := largest(suite)) is not None:
-        chance = (_number(most["chance"].get(name), form) for _, name, form in FIGURES)
+        chance = (number(most["chance"].get(name), form) for _, name, form in FIGURES)
         rows.append(("chance", str(most["n"]), *chance, NOTHING, NOTHING))
     names = (name for name, _, _ in FIGURES)
     return _table(("rate", "n", *names, "Spearman with new seeds", "ceiling"), rows)
-
-
-def perfect_words(table: Report) -> str:
-    """What the references' own seed noise leaves to any proxy; empty where it is unknown."""
-    found, hard = table["perfect"], table["perfect_without_easy"]
-    if found is None or found["estimate"] is None:
-        return ""
-    told = _shown(found["estimate"], found["low"], found["high"], "{:.2f}")
-    easy = f", and {hard['estimate']:.2f} without the easy recipes" if hard and hard["estimate"] is not None else ""
-    return (
-        f"A proxy that knew the recipes' true order would have a Spearman of about {told} with these references{easy}: "
-        "their seed noise changes places between recipes that are close."
-    )
-
-
-def largest(suite: Report) -> Report | None:
-    """The figures of most recipes, whose chance is shown for all rates; None where no rate has any."""
-    found = [row["figures"] for row in suite["table"]["rows"] if row["figures"]["n"]]
-    return max(found, key=lambda figures: figures["n"], default=None)
 
 
 def _gates(suite: Report) -> str | None:
@@ -192,13 +138,13 @@ def _gates(suite: Report) -> str | None:
     lines = [
         (
             f"{row['rate']:g}",
-            _number(row["travel"], "{:.3g}"),
-            _number(row["progress_median"], "{:.2f}"),
-            _number(row["progress_reached"], "{:.2f}"),
-            _number(row["reliability"], "{:.3f}"),
+            number(row["travel"], "{:.3g}"),
+            number(row["progress_median"], "{:.2f}"),
+            number(row["progress_reached"], "{:.2f}"),
+            number(row["reliability"], "{:.3f}"),
             ("" if row["is_low_enough"] else "above η*/3; ")
             + (", ".join(gate["name"] for gate in row["gates"] if gate["verdict"] == "failed") or "none"),
-            _number(spearman.get(row["rate"]), "{:.3f}"),
+            number(spearman.get(row["rate"]), "{:.3f}"),
         )
         for row in suite["search"].get("rates", ())
     ]
@@ -236,11 +182,6 @@ def describe_row(row: Report, suite: Report) -> str:
     return f"{row['rate']:g}{_marks(row, suite)}: n {figures['n']}, {told}"
 
 
-def known_differences(suite: Report) -> list[Report]:
-    """Pairs of rates that have recipes in common."""
-    return [row for row in suite["table"]["differences"] if row["spearman"]["estimate"] is not None]
-
-
 def _differences(known: Sequence[Report]) -> str | None:
     lines = [
         (
@@ -263,7 +204,7 @@ def _axes(rows: Sequence[Report]) -> str | None:
 def _axis(figures: Report | None) -> str:
     if figures is None:
         return NOTHING
-    rho, share = _number(figures["spearman"], "{:.2f}"), _number(figures["decision_accuracy"], "{:.2f}")
+    rho, share = number(figures["spearman"], "{:.2f}"), number(figures["decision_accuracy"], "{:.2f}")
     return f"{rho}, {share} ({figures['n']})"
 
 
@@ -275,7 +216,7 @@ def _sets(suite: Report) -> str | None:
     lines = [
         (
             f"{row['rate']:g}",
-            _number(row["progress_reached"], "{:.2f}"),
+            number(row["progress_reached"], "{:.2f}"),
             *(_set(row["sets"][name]) for name in suite["sets"]),
         )
         for row in rows
@@ -293,7 +234,7 @@ def _progress(suite: Report) -> str | None:
     """Of references without scores by set, such as imported ones, nothing is known within sets but the proxies' φ."""
     rows = [row for row in suite["weighing"] if row["pairs"]]
     lines = [
-        (f"{row['rate']:g}", _number(row["progress_reached"], "{:.2f}"), f"{row['pairs_learned']} of {row['pairs']}")
+        (f"{row['rate']:g}", number(row["progress_reached"], "{:.2f}"), f"{row['pairs_learned']} of {row['pairs']}")
         for row in rows
     ]
     wanted = max((row["progress_wanted"] for row in rows), default=0.0)
@@ -303,7 +244,7 @@ def _progress(suite: Report) -> str | None:
 
 
 def _set(found: Report) -> str:
-    return ", ".join(_number(found[name], "{:.2f}") for name in ("spearman", "spread_share", "progress"))
+    return ", ".join(number(found[name], "{:.2f}") for name in ("spearman", "spread_share", "progress"))
 
 
 def _weighings(rows: Sequence[Report]) -> str | None:
@@ -312,8 +253,8 @@ def _weighings(rows: Sequence[Report]) -> str | None:
             f"{row['rate']:g}",
             name,
             str(row["n"]),
-            _shown(found["spearman"], found["low"], found["high"], "{:.3f}"),
-            _number(found["regret_at_1"], "{:.4f}"),
+            shown(found["spearman"], found["low"], found["high"], "{:.3f}"),
+            number(found["regret_at_1"], "{:.4f}"),
             NOTHING if name == "mean" else _difference(found["gain"]),
         )
         for row in rows
@@ -329,7 +270,7 @@ def _weighings(rows: Sequence[Report]) -> str | None:
 
 
 def _difference(found: Report) -> str:
-    return _shown(found["estimate"], found["low"], found["high"], "{:+.3f}")
+    return shown(found["estimate"], found["low"], found["high"], "{:+.3f}")
 
 
 def _other(rows: Sequence[Report], part: Any) -> str | None:
@@ -353,8 +294,8 @@ def _recipes(report: Report) -> str:
             + (f", {about[row['recipe']]['kind']}" if about[row["recipe"]]["kind"] else ""),
             _value(row["reference"], row["reference_error"]),
             row["label"] or NOTHING,
-            _number(row["best_rate"], "{:g}"),
-            *(_number(row["proxies"].get(rate), "{:.4f}") for rate in rates),
+            number(row["best_rate"], "{:g}"),
+            *(number(row["proxies"].get(rate), "{:.4f}") for rate in rates),
         )
         for row in suite["recipes"]
     ]
@@ -369,7 +310,7 @@ def _costs(report: Report) -> str:
             ", ".join(f"{count} {state}" for state, count in sorted(row["runs"].items())) or NOTHING,
             f"{row['tokens']:,}",
             f"{row['training_seconds'] / 3600:.2f}",
-            _number(row["tokens_per_second"], "{:,.0f}"),
+            number(row["tokens_per_second"], "{:,.0f}"),
         )
         for row in report["costs"]
     ]
@@ -382,12 +323,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _interval(figures: Report, name: str, form: str) -> str:
-    return _shown(figures[name], figures.get(f"{name}_low"), figures.get(f"{name}_high"), form)
-
-
-def _shown(value: float | None, low: float | None, high: float | None, form: str) -> str:
-    shown = _number(value, form)
-    return shown if low is None or high is None else f"{shown} [{form.format(low)}, {form.format(high)}]"
+    return shown(figures[name], figures.get(f"{name}_low"), figures.get(f"{name}_high"), form)
 
 
 def _pair(low: float | None, high: float | None) -> str:
@@ -395,11 +331,7 @@ def _pair(low: float | None, high: float | None) -> str:
 
 
 def _value(value: float | None, error: float | None) -> str:
-    return _number(value, "{:.4f}") + ("" if error is None else f" ± {error:.4f}")
-
-
-def _number(value: float | None, form: str) -> str:
-    return NOTHING if value is None else form.format(value)
+    return number(value, "{:.4f}") + ("" if error is None else f" ± {error:.4f}")
 
 
 def _rates(rates: Sequence[float]) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api.studies.cost import describe, measure_speed
-from api.studies.markdown import describe_row, edge_words, search_remarks
+from api.studies.markdown import describe_row
 from api.studies.registration import register, request_of
 from api.studies.report import Report, fetch_report, read_report, settings_of, write_report
 from api.studies.service import study_service
 from api.studies.watching import follow
+from api.studies.words import edge_words, search_remarks
 from proxy.studies import StudyDefinition
 
 

@@ -15,12 +15,13 @@ from typer.testing import CliRunner, Result
 from api.client import Client, ProblemError, Resource, UnreachableError
 from api.studies import commands
 from api.studies.cost import describe
-from api.studies.markdown import as_markdown, edge_words, search_remarks
+from api.studies.markdown import as_markdown
 from api.studies.registration import register, request_of
 from api.studies.report import make_folder, read_report
 from api.studies.running import run_study
 from api.studies.service import StudyService
 from api.studies.watching import follow
+from api.studies.words import edge_words, search_remarks
 from api.up import Stack
 from proxy.errors import InvalidInputError
 from proxy.studies import StudyDefinition
