@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from proxy.protocols import Protocol as ProtocolSpec
 from proxy.seeds import seeds_from
 from worker.evaluations import Request, conclude_evaluations
 from worker.settings import Settings
 from worker.shared_evaluations import own_after
-from worker.store.models import Evaluation, Protocol, RunScore, Study
+from worker.store.models import Evaluation, RunScore, Study
 from worker.store.states import State
 from worker.studies.plans import trained_of
-from worker.studies.points import MORE_SEEDS, SWEEPS, Point, has_ended, of_kind, states_of, submit_point
+from worker.studies.points import MORE_SEEDS, SWEEPS, Point, grid_of, has_ended, of_kind, states_of, submit_point
 from worker.studies.seeds import Tried, rates_of_more_seeds, rates_that_lack_seeds, with_one_beside
 
 
@@ -54,11 +53,9 @@ def rates_to_ask_for_again(session: Session, row: Study) -> dict[str, list[float
 
 
 def _rates_that_lack_seeds(session: Session, row: Study) -> dict[str, set[float]]:
-    asked = trained_of(row, "references")
-    spec = ProtocolSpec.model_validate(session.get_one(Protocol, row.protocols["reference"]).spec)
-    seeds = seeds_from(asked["first_seed"], asked["seeds"])
-    sets = [suite["reference_set"] for suite in row.spec["suites"]]
-    return rates_that_lack_seeds(session, sets, spec, asked["rates"], seeds)
+    grid = grid_of(session, row)
+    seeds = seeds_from(grid.first_seed, trained_of(row, "references")["seeds"])
+    return rates_that_lack_seeds(session, grid.sets, grid.spec, grid.rates, seeds)
 
 
 def _request(row: Study, sweep: Point, rates: Sequence[float]) -> Request:

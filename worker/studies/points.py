@@ -45,7 +45,7 @@ class _Asked:
 def submit_points(session: Session, settings: Settings, row: Study) -> None:
     """All proxies and sweeps of a new study; what is there is found, and no sweep is asked for where references are
     given. InvalidInputError where one cannot be trained."""
-    asked = list(_asked(row, given_recipes(session, _grid(session, row))))
+    asked = list(_asked(row, given_recipes(session, grid_of(session, row))))
     own = own_after(session, row.points, [one.request for one in asked])
     points: list[Point] = []
     for one in asked:
@@ -55,7 +55,8 @@ def submit_points(session: Session, settings: Settings, row: Study) -> None:
     conclude_evaluations(session, settings, [point["evaluation"] for point in points])
 
 
-def _grid(session: Session, row: Study) -> Grid:
+def grid_of(session: Session, row: Study) -> Grid:
+    """What it asks of its references."""
     asked = trained_of(row, "references")
     spec = ProtocolSpec.model_validate(session.get_one(Protocol, row.protocols["reference"]).spec)
     sets = tuple(suite["reference_set"] for suite in row.spec["suites"])
